@@ -1,0 +1,116 @@
+"""Every error a user can meet, with its exit code.
+
+An error says what, where, what was expected, and the next command. Anything that is not a ``KbError`` is a bug:
+``tasks/_common.py`` shows one line for it, saves the trace and exits 70.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong: *where* (``cluster.yml:12:5``, ``m1``, ``m1:/etc/x``), *what*, and the *hint* that mends it."""
+
+    where: str
+    what: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.where}  {self.what}" if self.where else self.what
+        return f"{text} {self.hint}" if self.hint else text
+
+
+class KbError(Exception):
+    """Base of every expected error; ``hint`` is the next command or edit, ``problems`` keeps many hosts' errors as objects."""
+
+    exit_code: ClassVar[int] = 5
+
+    def __init__(self, message: str, *, hint: str = "", host: str = "", problems: Iterable[Problem] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.host = host
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return f"{self.host}: {self.message}" if self.host else self.message
+
+
+class UsageError(KbError):
+    """The command line itself is wrong (unknown cluster, missing option)."""
+
+    exit_code = 2
+
+
+class InventoryError(KbError):
+    """``cluster.yml`` or what lies beside it cannot be used; nothing was contacted."""
+
+    exit_code = 2
+
+
+class RoleError(KbError):
+    """A ``role.yml`` breaks the closed vocabulary."""
+
+    exit_code = 2
+
+
+class TemplateError(KbError):
+    """A template does not render, or renders something invalid."""
+
+    exit_code = 2
+
+
+class ConnectError(KbError):
+    """A host cannot be reached; safe to retry, nothing was changed on it by the failed attempt."""
+
+    exit_code = 3
+
+
+class AuthError(ConnectError):
+    """The host refused every key that was offered."""
+
+
+class HostKeyError(ConnectError):
+    """The host's key is unknown or has changed; never overridden by a flag."""
+
+
+class PrivilegeError(ConnectError):
+    """Logged in, but root cannot be had (sudo password, sudoers)."""
+
+
+class LockError(KbError):
+    """Another run holds the cluster or a host."""
+
+    exit_code = 3
+
+
+class PreflightError(KbError):
+    """A host is not fit; found before any change."""
+
+    exit_code = 4
+
+
+class CommandError(KbError):
+    """A remote command failed or ran out of its deadline."""
+
+
+class ApplyError(KbError):
+    """Changes failed on one or more hosts; run the same command again after the cause is mended."""
+
+
+class VerifyError(KbError):
+    """Everything was applied, and yet the cluster is not healthy or a new plan is not empty."""
+
+
+class ArtifactError(KbError):
+    """A binary or image cannot be had, or its checksum is wrong; nothing unverified is ever used."""
+
+
+class PkiError(KbError):
+    """The PKI directory is damaged, unsafe, or belongs to another cluster; nothing is regenerated implicitly."""
+
+    exit_code = 6
