@@ -1,0 +1,122 @@
+"""Certificates and keys as values: what a cluster wants (Profile), where it lies on a host (Place), what there is (Pki), what was signed (Issued).
+
+Certificates and keys stay PEM bytes, as files hold them: a run that signs nothing never decodes a CA's key. Private keys never show in a ``repr``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+from typing import Protocol
+
+from kbootstrap.model.cluster import KeyType
+
+
+class Usage(StrEnum):
+    """Extended key usage: which side of a TLS connection may show the certificate."""
+
+    SERVER = "server"
+    CLIENT = "client"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a certificate and its key lie on a host; *key* is empty for a CA, of which hosts get the certificate only.
+
+    *combined*: both in the one file *cert* (haproxy reads them so); *key* is then the same path.
+    """
+
+    cert: str
+    key: str = ""
+    owner: str = "root"
+    combined: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """A certificate that a cluster must have. ``id`` is ``<host>/<name>``, or just ``<name>`` when it belongs to no host."""
+
+    name: str
+    host: str | None
+    issuer: str  # the name of a CA, catalog.names
+    common_name: str
+    organizations: tuple[str, ...] = ()
+    dns_names: tuple[str, ...] = ()
+    ip_addresses: tuple[IPv4Address | IPv6Address, ...] = ()
+    usages: tuple[Usage, ...]
+    place: Place | None = None  # None: it travels inside a kubeconfig
+    kubeconfig: str = ""  # the component whose kubeconfig carries it, for catalog.paths.kubeconfig
+
+    @property
+    def id(self) -> str:
+        return f"{self.host}/{self.name}" if self.host else self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPair:
+    """A certificate (its chain may follow it) and its private key, both PEM; ``key_pem`` is ``b""`` where the key is kept elsewhere."""
+
+    cert_pem: bytes
+    key_pem: bytes = field(default=b"", repr=False)
+
+    @property
+    def combined(self) -> bytes:
+        """Key and certificate in one text."""
+        return self.key_pem + self.cert_pem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """A signature that was made: a line of the ledger. *serial* is hex, *reason* a sentence («expires in 12 days»)."""
+
+    id: str
+    serial: str
+    issuer: str
+    subject: str
+    groups: tuple[str, ...]
+    when: datetime
+    not_after: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pki:
+    """Everything secret and everything trusted of one cluster. ``Pki()`` is the PKI of a cluster that does not exist yet."""
+
+    cas: Mapping[str, KeyPair] = field(default_factory=dict)  # by name; a CA's key may be absent
+    pairs: Mapping[str, KeyPair] = field(default_factory=dict)  # by profile id; may hold more than the spec wants
+    sa_key: bytes = field(default=b"", repr=False)  # PEM, signs service-account tokens
+    sa_pub: bytes = b""
+    encryption_key: bytes = field(default=b"", repr=False)  # 32 raw bytes, secretbox
+
+    @property
+    def is_empty(self) -> bool:
+        """True when there is nothing at all: the only state in which CAs are made."""
+        return not (self.cas or self.pairs or self.sa_key or self.sa_pub or self.encryption_key)
+
+    def pair(self, profile_id: str) -> KeyPair:
+        """The certificate and key of a profile; KeyError if it was not issued (call ``pki.issue.complete`` first)."""
+        return self.pairs[profile_id]
+
+    def ca(self, name: str) -> KeyPair:
+        """The CA called *name* as the one who signs; KeyError if there is none."""
+        return self.cas[name]
+
+    def trust(self, name: str) -> bytes:
+        """What verifiers get for the CA called *name*: PEM, certificates only. Not ``ca(name).cert_pem``: while a CA is rotated it holds two."""
+        return self.cas[name].cert_pem
+
+
+class Entropy(Protocol):
+    """The source of randomness; ``store.entropy`` has the real one, tests a predictable one."""
+
+    def key(self, kind: KeyType) -> bytes:
+        """A new private key, PKCS #8 PEM without passphrase."""
+        ...
+
+    def random(self, size: int) -> bytes:
+        """*size* random bytes."""
+        ...

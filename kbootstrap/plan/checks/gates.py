@@ -1,0 +1,74 @@
+"""Health gates: sh text that waits on the host until something is healthy, and tells the autopsy when it does not become so.
+
+A gate ends with 0 once its condition holds. Otherwise it prints the unit's state, its last log lines and the last answer of the condition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+from kbootstrap.catalog import paths, ports
+from kbootstrap.model.cluster import Host
+from kbootstrap.model.plan import Gate
+
+_WAIT = """\
+end=$(( $(date +%s) + {deadline_s} ))
+while :; do
+  out=$( {condition} 2>&1 ) && exit 0
+  [ "$(date +%s)" -lt "$end" ] || break
+  sleep 0.2
+done
+echo "{label}: $out" | tail -n 4
+for u in {units}; do
+  systemctl show -p Id,ActiveState,SubState,Result,NRestarts --value "$u" | tr '\\n' ' '; echo
+  journalctl -u "$u" -n 8 --no-pager -o cat 2>/dev/null | cut -c1-400
+done
+exit 1
+"""
+
+
+def wait(label: str, condition: str, units: Sequence[str], deadline_s: int = 120) -> Gate:
+    """A gate that polls *condition* (sh text) five times a second."""
+    text = _WAIT.format(label=label, condition=condition, units=" ".join(units), deadline_s=deadline_s)
+    return Gate(name=label, text=text, deadline_s=deadline_s + 30)
+
+
+def etcdctl(host: Host) -> str:
+    """etcdctl of *host* against its own member."""
+    pki = paths.ETCD_PKI
+    endpoint = f"https://{host.address}:{ports.ETCD_CLIENT.number}"
+    return (
+        f"{paths.BIN}/etcdctl --endpoints={endpoint} --cacert={pki}/ca.crt --cert={pki}/server.crt --key={pki}/server.key"
+        " --dial-timeout=2s --command-timeout=4s"
+    )
+
+
+def kubectl(host: Host) -> str:
+    """kubectl of *host* against its own API server, as admin."""
+    server = f"https://{host.address}:{ports.API.number}"
+    return f"{paths.BIN}/kubectl --kubeconfig={paths.ADMIN_CONF} --server={server} --cache-dir={paths.RUN}/cache"
+
+
+def _etcd(host: Host) -> Gate:
+    return wait("etcd-endpoint", f"{etcdctl(host)} endpoint health", ["etcd.service"])
+
+
+def _apiserver(host: Host) -> Gate:
+    return wait("apiserver-readyz", f"{kubectl(host)} --request-timeout=4s get --raw /readyz", ["kube-apiserver.service", "etcd.service"])
+
+
+def _endpoint(host: Host) -> Gate:
+    del host
+    condition = f"{paths.BIN}/kubectl --kubeconfig={paths.kubeconfig('kubelet')} --request-timeout=4s --cache-dir={paths.RUN}/cache get --raw /readyz"
+    return wait("endpoint-readyz", condition, ["kb-endpoint.service"])
+
+
+HEALTH: Mapping[str, Callable[[Host], Gate]] = MappingProxyType(
+    {"etcd-endpoint": _etcd, "apiserver-readyz": _apiserver, "endpoint-readyz": _endpoint}
+)
+
+
+def active(units: Sequence[str]) -> Gate:
+    """All *units* are active (systemd calls a unit that waits for its readiness «activating»)."""
+    return wait("units-active", f"systemctl is-active {' '.join(units)}", units, deadline_s=90)

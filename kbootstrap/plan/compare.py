@@ -1,0 +1,86 @@
+"""Desired against observed, one host at a time: the changes, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kbootstrap.catalog import paths
+from kbootstrap.model.desired import Desired, Wanted
+from kbootstrap.model.facts import Observed
+from kbootstrap.model.plan import Action, Change
+from kbootstrap.model.resource import Resource, Service
+from kbootstrap.plan.ledger import Ledger, backup
+from kbootstrap.resources import KINDS, service
+from kbootstrap.resources.difference import Difference, lines, sh
+
+
+def _keep_before(resource: Resource, difference: Difference, ledger: Ledger) -> str:
+    """A foreign file that we are about to replace is copied away first, once."""
+    if resource.kind not in ("file", "binary") or difference.action is not Action.UPDATE or resource.key in ledger.entries:
+        return ""
+    kept = sh(backup(resource.name))
+    return f"mkdir -p {paths.BEFORE}; [ -e {kept} ] || cp -a -- {sh(resource.name)} {kept}"
+
+
+def _change(host: str, resource: Resource, difference: Difference, ledger: Ledger, disruptive: bool) -> Change:
+    order = KINDS[resource.kind].commands(resource, difference)
+    return Change(
+        host=host,
+        key=resource.key,
+        action=difference.action,
+        reason=difference.reason,
+        commands=lines(_keep_before(resource, difference, ledger)) + order.text,
+        payload=order.payload,
+        blob=order.blob,
+        before=difference.before,
+        after=difference.after,
+        resource=resource,
+        disruptive=disruptive,
+        deadline_s=order.deadline_s,
+    )
+
+
+def _reload(host: str) -> Change:
+    text = "systemctl daemon-reload\n"
+    return Change(host=host, key="systemd/daemon-reload", action=Action.RUN, reason="unit files changed", commands=text)
+
+
+def compare_stage(host: str, wanted: Wanted, observed: Observed, ledger: Ledger) -> tuple[Change, ...]:
+    """The changes of one host in one stage, services last, behind one reload of systemd where a unit file changed."""
+    changes: list[Change] = []
+    services: list[Change] = []
+    reload = False
+    for resource in wanted.resources:
+        seen = observed.kinds.get(resource.kind, {}).get(resource.name)
+        if isinstance(resource, Service):
+            reload = reload or (seen is not None and seen.state.get("NeedDaemonReload") == "yes")
+            difference = service.diff(resource, seen, frozenset(c.key for c in changes if c.action is not Action.DELETE))
+            disruptive = resource.serial and seen is not None and seen.active
+            if difference:
+                services.append(_change(host, resource, difference, ledger, disruptive))
+        elif difference := KINDS[resource.kind].diff(resource, seen):
+            changes.append(_change(host, resource, difference, ledger, disruptive=False))
+    reload = reload or any(c.key.startswith(f"{paths.UNITS}/") for c in changes)
+    return (*changes, *((_reload(host),) if reload else ()), *services)
+
+
+def stale(host: str, desired: Desired, ledger: Ledger) -> tuple[Change, ...]:
+    """What the ledger says is ours and no role declares any more: units stopped, files removed."""
+    wanted = {resource.key for resource in desired.resources(host)}
+    changes = []
+    for key, entry in ledger.entries.items():
+        if key in wanted or entry["kind"] not in ("file", "binary", "service"):
+            continue
+        changes.append(_delete(host, key, entry))
+    return tuple(sorted(changes, key=lambda c: not c.key.startswith("service/")))
+
+
+def _delete(host: str, key: str, entry: Mapping[str, object]) -> Change:
+    if entry["kind"] == "service":
+        unit = sh(key.removeprefix("service/"))
+        text = f"! systemctl cat {unit} >/dev/null 2>&1 || systemctl disable --now {unit}\n"
+    elif entry["before"]:
+        text = lines(f"[ ! -e {sh(str(entry['before']))} ] || mv -fT -- {sh(str(entry['before']))} {sh(key)}")
+    else:
+        text = lines(f"rm -f -- {sh(key)}")
+    return Change(host=host, key=key, action=Action.DELETE, reason="no role declares it any more", commands=text)

@@ -1,0 +1,97 @@
+"""Kind ``service``: enabled, running, and started with exactly the present inputs.
+
+Restart by comparison: every unit's ``ExecStartPre=+`` records its inputs *as really present* in ``/run/kbootstrap/<unit>.started``
+(``sha256  path`` for files, ``inode size mtime ctime path`` for binaries). So a crash between change and restart, a reboot, and
+somebody's restart by hand with another file in place are all noticed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from kbootstrap.catalog import paths
+from kbootstrap.model.plan import Action
+from kbootstrap.model.resource import Service
+from kbootstrap.resources.difference import Difference, Order, lines, sh
+
+_SUM = re.compile(r"^([0-9a-f]{64}) [ *](.+)$")
+_STAT = re.compile(r"^(\d+ \d+ [\d.]+ [\d.]+) (/.+)$")
+_PROBE = """\
+systemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,InvocationID -- {units}
+for u in {units}; do
+  r={run}/$u.started; [ -r "$r" ] || continue
+  echo "started $u"; cat "$r"
+  echo "now $u"; sed -n 's/^[0-9]* [0-9]* [0-9.]* [0-9.]* //p' "$r" | while read -r b; do stat -c '%i %s %Y %Z %n' -- "$b" 2>/dev/null || true; done
+done
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """*started* is what the unit was started with, *now* the stat of its binaries at this moment; both path → sha256 or stat."""
+
+    state: Mapping[str, str]
+    started: Mapping[str, str]
+    now: Mapping[str, str]
+
+    @property
+    def active(self) -> bool:
+        return self.state.get("ActiveState") in ("active", "activating", "reloading")
+
+
+def probe(names: Sequence[str]) -> str:
+    return _PROBE.format(units=sh(*names), run=paths.RUN)
+
+
+def parse(output: str) -> dict[str, Seen]:
+    states: dict[str, dict[str, str]] = {}
+    records: dict[tuple[str, str], dict[str, str]] = {}
+    show, _, rest = output.partition("\nstarted ")
+    for block in show.split("\n\n"):
+        pairs = dict(line.partition("=")[::2] for line in block.splitlines() if "=" in line)
+        states[pairs.get("Id", "")] = pairs
+    current: dict[str, str] = {}
+    for line in ("started " + rest).splitlines() if rest else []:
+        if line.startswith(("started ", "now ")):
+            which, _, unit = line.partition(" ")
+            current = records.setdefault((which, unit), {})
+        elif (match := _SUM.match(line)) or (match := _STAT.match(line)):
+            current[match[2]] = match[1]
+    return {
+        unit: Seen(state=state, started=records.get(("started", unit), {}), now=records.get(("now", unit), {}))
+        for unit, state in states.items()
+        if unit and state.get("LoadState") != "not-found"
+    }
+
+
+def stale(want: Service, seen: Seen, changing: frozenset[str] = frozenset()) -> str:
+    """Why a running unit must restart, or ``""``; *changing* are paths that this plan is about to change."""
+    if not seen.started:
+        return "not known what it was started with"
+    new = [p for p in (*want.inputs, *want.binaries) if p in changing]
+    other = [p for p, digest in want.inputs.items() if p not in new and seen.started.get(p) != digest]
+    replaced = [p for p in want.binaries if p not in new and seen.started.get(p) != seen.now.get(p)]
+    parts = [f"{label} {', '.join(found)}" for label, found in (("new", new), ("started with another", other + replaced)) if found]
+    return "; ".join(parts)
+
+
+def diff(want: Service, seen: Seen | None, changing: frozenset[str] = frozenset()) -> Difference | None:
+    if seen is None:
+        return Difference(action=Action.RUN, reason="new unit: enable and start")
+    reasons = [] if seen.state.get("UnitFileState") == "enabled" else [f"{seen.state.get('UnitFileState') or 'not enabled'}, want enabled"]
+    if not seen.active:
+        reasons.append(f"{seen.state.get('ActiveState', 'unknown')}, want active")
+    elif why := stale(want, seen, changing):
+        reasons.append(f"restart: {why}")
+    return Difference(action=Action.RUN, reason="; ".join(reasons)) if reasons else None
+
+
+def commands(want: Service, difference: Difference) -> Order:
+    """``--no-block``: members that need each other start together; the gate behind the stage waits for health."""
+    unit = sh(want.name)
+    enable = f"systemctl --no-reload --quiet enable {unit}" if "enable" in difference.reason else ""
+    only_enable = difference.reason.endswith("want enabled")
+    verb = "" if only_enable else f"systemctl --no-block restart {unit}"
+    return Order(text=lines(f"systemctl reset-failed {unit} 2>/dev/null || :" if verb else "", enable, verb))

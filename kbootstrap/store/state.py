@@ -1,0 +1,73 @@
+"""``inventory/<cluster>/state.yml``: what was decided once and never moves: the cluster's id, each host's pod range, how a member joined.
+
+It holds no secret. Losing it is not fatal (ranges can be read back from the nodes), but it belongs into the backup beside ``pki/``.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import yaml
+
+from kbootstrap.errors import InventoryError
+from kbootstrap.model.cluster import ClusterSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """*pod_ranges*: host → its range, kept also for hosts that left; *etcd_state*: host → ``existing`` for members that joined later."""
+
+    cluster_id: str = ""
+    pod_ranges: Mapping[str, IPv4Network] = field(default_factory=dict)
+    etcd_state: Mapping[str, str] = field(default_factory=dict)
+
+
+def load(path: Path) -> State:
+    """The state, or an empty one where there is no file yet. InventoryError if it cannot be read as one."""
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return State()
+    try:
+        document = yaml.safe_load(text)
+        ranges = {str(h): IPv4Network(r) for h, r in (document.get("pod_ranges") or {}).items()}
+        joined = {str(h): str(s) for h, s in (document.get("etcd_state") or {}).items()}
+        return State(cluster_id=str(document["cluster_id"]), pod_ranges=ranges, etcd_state=joined)
+    except (yaml.YAMLError, AttributeError, KeyError, ValueError, TypeError) as error:
+        raise InventoryError(f"{path} is damaged: {error}", hint=f"Restore it from a backup, or from {path}.previous.") from error
+
+
+def complete(state: State, spec: ClusterSpec) -> State:
+    """The state with a cluster id and the lowest free pod range for every host that has none; what is assigned never moves."""
+    ranges = dict(state.pod_ranges)
+    taken = set(ranges.values())
+    free = (net for net in spec.network.pods.subnets(new_prefix=spec.network.host_prefix) if net not in taken)
+    for host in spec.hosts:
+        if host.name not in ranges:
+            ranges[host.name] = next(free)
+    return replace(state, cluster_id=state.cluster_id or str(uuid.uuid4()), pod_ranges=ranges)
+
+
+def save(path: Path, state: State) -> None:
+    """Atomic; the last good copy stays as ``state.yml.previous``."""
+    document = {
+        "cluster_id": state.cluster_id,
+        "pod_ranges": {h: str(r) for h, r in state.pod_ranges.items()},
+        "etcd_state": dict(state.etcd_state),
+    }
+    new = path.with_suffix(".new")
+    with new.open("w") as file:
+        file.write("# Written by kbootstrap; decided once, never moved. Keep it with pki/ in the backup.\n")
+        yaml.safe_dump(document, file, sort_keys=False)
+        file.flush()
+        os.fsync(file.fileno())
+    if path.exists():
+        previous = path.with_suffix(".yml.previous")
+        previous.unlink(missing_ok=True)
+        os.link(path, previous)
+    new.replace(path)
