@@ -110,6 +110,14 @@ class ArtifactError(KbError):
     """A binary or image cannot be had, or its checksum is wrong; nothing unverified is ever used."""
 
 
+class ChecksumError(ArtifactError):
+    """Content differs from its published, pinned or recorded checksum: damaged or tampered with; moved to quarantine, no other source is tried."""
+
+
+class UnavailableError(ArtifactError):
+    """One source cannot give an artifact (unreachable, not there, not pinned, no compiler); another source may."""
+
+
 class PkiError(KbError):
     """The PKI directory is damaged, unsafe, or belongs to another cluster; nothing is regenerated implicitly."""
 

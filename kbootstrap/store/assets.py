@@ -1,0 +1,27 @@
+"""Where the roles and templates lie: beside the package in a checkout, inside it when it was installed from a wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import kbootstrap
+from kbootstrap.errors import KbError
+
+
+def folder(name: str) -> Path:
+    """The directory of ``roles`` or ``templates``; KbError if the installation lacks it.
+
+    A wheel carries them as ``kbootstrap/_assets/<name>``. A checkout is recognized by its pyproject.toml, so that some other ``roles``
+    folder beside an installed package is never taken.
+    """
+    package = Path(kbootstrap.__file__).resolve().parent
+    checkout = package.parent
+    candidates = [package / "_assets" / name]
+    if (checkout / "pyproject.toml").is_file():
+        candidates.insert(0, checkout / name)
+    for candidate in candidates:
+        if candidate.is_dir():
+            return candidate
+    raise KbError(
+        f"this installation has no {name}/ (looked in {', '.join(map(str, candidates))})", hint="Reinstall: pip install --force-reinstall ."
+    )

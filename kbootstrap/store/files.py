@@ -1,0 +1,61 @@
+"""Files that hold secrets: created 0600 with O_EXCL, written beside their place, fsynced, and renamed into it.
+
+After a SIGKILL or a power cut the path holds the old content or the new, never a part. The caller holds the cluster's lock: two
+writers of one path would use the same temporary name (a fixed one, so that what a killed run left is removed by the next).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+TEMPORARY: Final = ".tmp"
+
+
+def write_secret(path: Path, content: bytes, *, previous: str = "") -> None:
+    """Put *content* at *path*; with *previous* the content until now stays beside it under that suffix. ``sync`` makes the name durable."""
+    temporary = path.with_name(f".{path.name}{TEMPORARY}")
+    temporary.unlink(missing_ok=True)
+    create_secret(temporary, content)
+    if previous and path.exists():
+        keep = path.with_name(path.name + previous)
+        write_secret(keep, path.read_bytes())
+    temporary.replace(path)
+
+
+def create_secret(path: Path, content: bytes) -> None:
+    """A new file, 0600 whatever the umask, its content on the disk. FileExistsError (never followed, never reused) if something is there."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def append_secret(path: Path, lines: Iterable[str]) -> None:
+    """Append whole *lines* and wait until they are on the disk; a line that a crash cut short before is closed first."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "a+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        file.write(b"\n" * torn + "".join(f"{line}\n" for line in lines).encode())
+        file.flush()
+        os.fsync(descriptor)
+
+
+def make_folder(path: Path) -> None:
+    """*path* and what is missing above it; *path* itself is 0700 when it is new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+
+
+def sync(folders: Iterable[Path]) -> None:
+    """Make the names inside *folders* durable: a rename reaches the disk with its folder, not with its file."""
+    for folder in folders:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

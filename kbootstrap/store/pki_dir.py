@@ -1,0 +1,173 @@
+"""The PKI directory, ``inventory/<cluster>/pki``: read whole and checked, written so that a crash at any moment leaves it whole.
+
+Its first content (CAs, keys, the first leaves) appears by one rename of a finished directory; later a pair is one file and one rename.
+``kbootstrap.pki.layout`` has the names. The caller holds the cluster's lock while it saves.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pwd
+import shutil
+import socket
+import stat
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from kbootstrap.errors import PkiError, Problem
+from kbootstrap.model.pki import Issued, KeyPair, Pki
+from kbootstrap.pki import consistency, inspect, layout
+from kbootstrap.store import files
+
+
+def load(root: Path) -> Pki:
+    """Everything in *root*; ``Pki()`` when there is no such directory, or nothing in it. Changes nothing, decodes no CA's key twice.
+
+    Raises PkiError, with every fault at once, when a file is readable to others, empty, not what its name says, when a key and its
+    certificate do not match, a certificate comes from no CA in there, or a CA or key is missing beside other material. A missing leaf is no
+    fault, nor is the absent key of a CA.
+    """
+    contents = _read(root)
+    if not contents:
+        return Pki()
+    try:
+        pki = _assemble(contents)
+    except ValueError as error:
+        raise _refusal(root, [Problem(where=layout.ENCRYPTION_KEY, what=f"is not base64: {error}.", hint="Restore it from a backup.")]) from error
+    empty = [Problem(where=path, what="is empty.", hint="Restore it from a backup.") for path, text in contents.items() if not text.strip()]
+    if faults := empty or consistency.damage(pki):
+        raise _refusal(root, faults)
+    return pki
+
+
+def save(root: Path, pki: Pki, issued: Iterable[Issued]) -> None:
+    """Write what of *pki* the directory does not hold yet, and the ledger's lines before it. What lies there and *pki* lacks stays.
+
+    Raises PkiError, before anything is written, when *pki* has another CA, service-account or encryption key than the directory.
+    """
+    wanted = _lay_out(pki)
+    records = tuple(issued)
+    there = _read(root)
+    if not there:
+        _create(root, wanted, records)
+        return
+    changed = {path: content for path, content in wanted.items() if there.get(path) != content}
+    foreign = [Problem(where=path, what="differs from the one to be saved; it is never replaced.") for path in changed if not path.endswith(".pem")]
+    if foreign:
+        raise _refusal(root, foreign)
+    record(root, records)
+    for path, content in changed.items():
+        files.make_folder((root / path).parent)
+        files.write_secret(root / path, content, previous=layout.PREVIOUS)
+    files.sync({root, *(folder for path in changed for folder in ((root / path).parent, (root / path).parent.parent))})
+
+
+def record(root: Path, issued: Iterable[Issued]) -> None:
+    """Append to the ledger; on the disk when this returns. For what is signed but not kept (the certificate of the first binding) too."""
+    lines = [_ledger_line(entry) for entry in issued]
+    if lines:
+        files.append_secret(root / layout.LEDGER, lines)
+
+
+def _create(root: Path, wanted: Mapping[str, bytes], records: Iterable[Issued]) -> None:
+    """The whole directory at once: a run killed before the rename leaves no CA at all, and nothing was signed by one."""
+    root = root.resolve()  # the user may have put it elsewhere and left a link
+    new = root.with_name(f".{root.name}.new")
+    if new.exists():
+        shutil.rmtree(new)
+    files.make_folder(new)
+    for path, content in wanted.items():
+        files.make_folder((new / path).parent.parent)
+        files.make_folder((new / path).parent)
+        files.create_secret(new / path, content)
+    record(new, records)
+    files.sync(folder for folder, _, _ in os.walk(new))
+    try:
+        new.rename(root)
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.EXDEV}:
+            raise
+        hint = "Run again to use what is in it." if error.errno in {errno.ENOTEMPTY, errno.EEXIST} else "Use a folder below the mount point."
+        raise PkiError(f"{root} cannot be created: {error.strerror}.", hint=hint) from error
+    files.sync([root.parent])
+
+
+def _read(root: Path) -> dict[str, bytes]:
+    """Path inside *root* → content, of every file that matters. PkiError when others may read or change anything in there."""
+    if not root.is_dir():
+        return {}
+    contents: dict[str, bytes] = {}
+    loose: list[Problem] = []
+    for folder, _, names in os.walk(root):
+        for path in (Path(folder), *(Path(folder) / name for name in names)):
+            mode = stat.S_IMODE(path.stat().st_mode)
+            if mode & 0o077:
+                loose.append(Problem(where=str(path), what=f"has mode {mode:04o}, want {0o700 if path.is_dir() else 0o600:04o}."))
+            elif path.suffix in {".crt", ".key", ".pub", ".pem", ".jsonl"} and not path.name.startswith("."):
+                contents[path.relative_to(root).as_posix()] = path.read_bytes()
+    if loose:
+        raise PkiError(f"{root} is open to others: {loose[0]}", hint=f"Close it: chmod -R go-rwx {root}", problems=loose)
+    return contents
+
+
+def _assemble(contents: Mapping[str, bytes]) -> Pki:
+    """ValueError when the encryption key is not base64."""
+    cas = {
+        Path(path).stem: KeyPair(cert_pem=text, key_pem=contents.get(path.removesuffix(".crt") + ".key", b""))
+        for path, text in contents.items()
+        if path.startswith("ca/") and path.endswith(".crt")
+    }
+    return Pki(
+        cas=cas,
+        pairs={layout.profile_id(path): inspect.split(text) for path, text in contents.items() if path.endswith(".pem")},
+        sa_key=contents.get(layout.SA_KEY, b""),
+        sa_pub=contents.get(layout.SA_PUB, b""),
+        encryption_key=b64decode(contents.get(layout.ENCRYPTION_KEY, b"").strip(), validate=True),
+    )
+
+
+def _lay_out(pki: Pki) -> dict[str, bytes]:
+    """Path inside the directory → content; the inverse of ``_assemble``."""
+    return {
+        **{layout.ca_cert(name): ca.cert_pem for name, ca in pki.cas.items()},
+        **{layout.ca_key(name): ca.key_pem for name, ca in pki.cas.items() if ca.key_pem},
+        layout.SA_KEY: pki.sa_key,
+        layout.SA_PUB: pki.sa_pub,
+        layout.ENCRYPTION_KEY: b64encode(pki.encryption_key) + b"\n",
+        **{layout.pair(profile_id): pair.combined for profile_id, pair in pki.pairs.items()},
+    }
+
+
+def _refusal(root: Path, faults: Iterable[Problem]) -> PkiError:
+    """One error for all *faults*, each with the path that the user can type."""
+    problems = [Problem(where=str(root / fault.where), what=fault.what, hint=fault.hint) for fault in faults]
+    return PkiError(f"The PKI is damaged: {problems[0].where} {problems[0].what}", hint=problems[0].hint, problems=problems)
+
+
+def _ledger_line(entry: Issued) -> str:
+    return json.dumps(
+        {
+            "when": entry.when.isoformat(),
+            "id": entry.id,
+            "serial": entry.serial,
+            "issuer": entry.issuer,
+            "subject": entry.subject,
+            "groups": list(entry.groups),
+            "expiry": entry.not_after.isoformat(),
+            "reason": entry.reason,
+            "who": _who(),
+        },
+        ensure_ascii=False,
+    )
+
+
+def _who() -> str:
+    uid = os.getuid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = str(uid)
+    return f"{os.environ.get('SUDO_USER') or name}@{socket.gethostname()}"
