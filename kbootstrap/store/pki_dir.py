@@ -14,31 +14,38 @@ import shutil
 import socket
 import stat
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 from kbootstrap.errors import PkiError, Problem
 from kbootstrap.model.pki import Issued, KeyPair, Pki
 from kbootstrap.pki import consistency, inspect, layout
 from kbootstrap.store import files
 
+_RESTORE: Final = "Restore it from a backup."
+_SUFFIXES: Final = frozenset({".crt", ".key", ".pub", ".pem"})
+
 
 def load(root: Path) -> Pki:
-    """Everything in *root*; ``Pki()`` when there is no such directory, or nothing in it. Changes nothing, decodes no CA's key twice.
+    """Everything in *root*; ``Pki()`` when there is no such directory, or nothing in it. Changes nothing.
 
     Raises PkiError, with every fault at once, when a file is readable to others, empty, not what its name says, when a key and its
-    certificate do not match, a certificate comes from no CA in there, or a CA or key is missing beside other material. A missing leaf is no
+    certificate do not match, a certificate comes from no CA in there, or a CA or key is missing beside anything at all. A missing leaf is no
     fault, nor is the absent key of a CA.
     """
-    contents = _read(root)
-    if not contents:
+    if not root.is_dir():
         return Pki()
+    contents = _read(root)
+    if not contents and not any(root.iterdir()):
+        return Pki()
+    if empty := [Problem(where=path, what="is empty.", hint=_RESTORE) for path, text in contents.items() if not text.strip()]:
+        raise _refusal(root, empty)
     try:
         pki = _assemble(contents)
     except ValueError as error:
-        raise _refusal(root, [Problem(where=layout.ENCRYPTION_KEY, what=f"is not base64: {error}.", hint="Restore it from a backup.")]) from error
-    empty = [Problem(where=path, what="is empty.", hint="Restore it from a backup.") for path, text in contents.items() if not text.strip()]
-    if faults := empty or consistency.damage(pki):
+        raise _refusal(root, [Problem(where=layout.ENCRYPTION_KEY, what=f"is not base64: {error}.", hint=_RESTORE)]) from error
+    if faults := consistency.damage(pki):
         raise _refusal(root, faults)
     return pki
 
@@ -50,7 +57,7 @@ def save(root: Path, pki: Pki, issued: Iterable[Issued]) -> None:
     """
     wanted = _lay_out(pki)
     records = tuple(issued)
-    there = _read(root)
+    there = _read(root) if root.is_dir() else {}
     if not there:
         _create(root, wanted, records)
         return
@@ -84,7 +91,7 @@ def _create(root: Path, wanted: Mapping[str, bytes], records: Iterable[Issued]) 
         files.make_folder((new / path).parent)
         files.create_secret(new / path, content)
     record(new, records)
-    files.sync(folder for folder, _, _ in os.walk(new))
+    files.sync(Path(folder) for folder, _, _ in os.walk(new))
     try:
         new.rename(root)
     except OSError as error:
@@ -97,20 +104,32 @@ def _create(root: Path, wanted: Mapping[str, bytes], records: Iterable[Issued]) 
 
 def _read(root: Path) -> dict[str, bytes]:
     """Path inside *root* → content, of every file that matters. PkiError when others may read or change anything in there."""
-    if not root.is_dir():
-        return {}
     contents: dict[str, bytes] = {}
     loose: list[Problem] = []
-    for folder, _, names in os.walk(root):
-        for path in (Path(folder), *(Path(folder) / name for name in names)):
-            mode = stat.S_IMODE(path.stat().st_mode)
+    try:
+        for path in _walk(root):
+            mode = path.stat().st_mode
             if mode & 0o077:
-                loose.append(Problem(where=str(path), what=f"has mode {mode:04o}, want {0o700 if path.is_dir() else 0o600:04o}."))
-            elif path.suffix in {".crt", ".key", ".pub", ".pem", ".jsonl"} and not path.name.startswith("."):
+                want = 0o700 if stat.S_ISDIR(mode) else 0o600
+                loose.append(Problem(where=str(path), what=f"has mode {stat.S_IMODE(mode):04o}, want {want:04o}."))
+            elif path.suffix in _SUFFIXES and stat.S_ISREG(mode):
                 contents[path.relative_to(root).as_posix()] = path.read_bytes()
+    except OSError as error:
+        raise PkiError(f"{error.filename} cannot be read: {error.strerror}.", hint="Run as the user who owns the PKI directory.") from error
     if loose:
-        raise PkiError(f"{root} is open to others: {loose[0]}", hint=f"Close it: chmod -R go-rwx {root}", problems=loose)
+        raise PkiError(f"The PKI is open to others: {loose[0]}", hint=f"Close it: chmod -R go-rwx {root}", problems=loose)
     return contents
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    """*root* and everything below it; OSError for a folder that cannot be read (``os.walk`` would pass over it, and a CA seem absent)."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for folder, _, names in os.walk(root, onerror=refuse):
+        yield Path(folder)
+        yield from (Path(folder) / name for name in sorted(names))
 
 
 def _assemble(contents: Mapping[str, bytes]) -> Pki:

@@ -1,0 +1,72 @@
+"""Whether a PKI fits together at all: nothing missing that cannot be made anew, every key with its certificate, every certificate from a CA of ours.
+
+What is wrong here is never mended by a run. A directory in which a CA or a key is missing or foreign was damaged or mixed up by hand, and to
+sign on top of that would cut a living cluster in two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kbootstrap.errors import PkiError, Problem
+from kbootstrap.model.pki import KeyPair, Pki
+from kbootstrap.pki import inspect, layout
+from kbootstrap.pki.profiles import CAS
+
+_RESTORE = "Restore it from a backup; it is never made anew beside an existing cluster."
+_REISSUE = "Remove that file, and the next run issues a new one."
+
+
+def holes(pki: Pki) -> tuple[Problem, ...]:
+    """What is missing and may not be made anew. A CA's key may be absent, leaves are made anew."""
+    there = {
+        **{layout.ca_cert(name): name in pki.cas for name in CAS},
+        layout.SA_KEY: bool(pki.sa_key),
+        layout.SA_PUB: bool(pki.sa_pub),
+        layout.ENCRYPTION_KEY: bool(pki.encryption_key),
+    }
+    return tuple(Problem(where=path, what="is missing.", hint=_RESTORE) for path, present in there.items() if not present)
+
+
+def damage(pki: Pki) -> tuple[Problem, ...]:
+    """Everything that does not fit together; ``where`` is the file inside the PKI directory."""
+    found = list(holes(pki))
+    for name, ca in pki.cas.items():
+        found += _about(layout.ca_cert(name), _RESTORE, _ca_faults(name, ca))
+    if pki.sa_key and pki.sa_pub:
+        found += _about(layout.SA_PUB, _RESTORE, _sa_faults(pki))
+    if pki.encryption_key and len(pki.encryption_key) != 32:
+        found.append(Problem(where=layout.ENCRYPTION_KEY, what=f"holds {len(pki.encryption_key)} bytes, want 32 in base64.", hint=_RESTORE))
+    ca_pems = [ca.cert_pem for ca in pki.cas.values()]
+    for profile_id, pair in pki.pairs.items():
+        found += _about(layout.pair(profile_id), _REISSUE, _pair_faults(pair, ca_pems))
+    return tuple(found)
+
+
+def _about(path: str, hint: str, faults: Iterator[str]) -> list[Problem]:
+    """*faults* is a generator: what it meets while it reads becomes a fault too."""
+    try:
+        return [Problem(where=path, what=fault, hint=hint) for fault in faults]
+    except PkiError as error:
+        return [Problem(where=path, what=f"{error.message}.", hint=hint)]
+
+
+def _ca_faults(name: str, ca: KeyPair) -> Iterator[str]:
+    if not inspect.describe(ca.cert_pem).is_ca:
+        yield "is not the certificate of a CA."
+    if ca.key_pem and not inspect.key_matches(ca):
+        yield f"does not belong to the key in {layout.ca_key(name)}."
+
+
+def _sa_faults(pki: Pki) -> Iterator[str]:
+    if not inspect.public_key_matches(pki.sa_key, pki.sa_pub):
+        yield f"does not belong to the key in {layout.SA_KEY}."
+
+
+def _pair_faults(pair: KeyPair, ca_pems: list[bytes]) -> Iterator[str]:
+    if not pair.cert_pem or not pair.key_pem:
+        yield f"holds no {'private key' if pair.cert_pem else 'certificate'}."
+    elif not inspect.key_matches(pair):
+        yield "holds a key that does not belong to its certificate."
+    elif not any(inspect.is_signed_by(pair.cert_pem, ca_pem) for ca_pem in ca_pems):
+        yield f"was signed by {inspect.describe(pair.cert_pem).issuer}, which is no CA of this directory."

@@ -1,0 +1,216 @@
+"""Certificates read back: what they say, whether key and issuer fit, and why one must be issued anew.
+
+Parsing is remembered by content (a run asks about the same certificate several times), so nothing here keeps state that could go stale.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from hashlib import sha256
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final, TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key, load_pem_public_key
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from kbootstrap.errors import PkiError, Problem
+from kbootstrap.model.cluster import Certificates, KeyType
+from kbootstrap.model.pki import KeyPair, Pki, Profile, Usage
+
+USAGE_OIDS: Final = {Usage.SERVER: ExtendedKeyUsageOID.SERVER_AUTH, Usage.CLIENT: ExtendedKeyUsageOID.CLIENT_AUTH}
+_E = TypeVar("_E", bound=x509.ExtensionType)
+_BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\r?\n.+?-----END \1-----\r?\n?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What a certificate says. *usages* may hold dotted OIDs that are not ours; *serial* and *fingerprint* (sha256 of the DER) are hex."""
+
+    common_name: str
+    organizations: frozenset[str]
+    issuer: str
+    serial: str
+    dns_names: frozenset[str]
+    ip_addresses: frozenset[IPv4Address | IPv6Address]
+    usages: frozenset[str]
+    is_ca: bool
+    key_type: str  # a KeyType's value, or the name of another kind of key
+    not_before: datetime
+    not_after: datetime
+    fingerprint: str
+
+    def days_left(self, now: datetime) -> float:
+        """Days until it expires; negative when it did."""
+        return (self.not_after - now) / timedelta(days=1)
+
+
+@lru_cache(maxsize=8192)
+def certificate(cert_pem: bytes) -> x509.Certificate:
+    """The first certificate of *cert_pem*. Raises PkiError when there is none that can be read."""
+    try:
+        return x509.load_pem_x509_certificate(cert_pem)
+    except ValueError as error:
+        raise PkiError(f"not a readable certificate ({error})") from error
+
+
+@lru_cache(maxsize=8192)
+def describe(cert_pem: bytes) -> Description:
+    """Read the first certificate of *cert_pem*. Raises PkiError when there is none that can be read."""
+    cert = certificate(cert_pem)
+    try:
+        extensions = cert.extensions
+    except ValueError as error:
+        raise PkiError(f"its extensions cannot be read ({error})") from error
+    san = _extension(extensions, x509.SubjectAlternativeName)
+    eku = _extension(extensions, x509.ExtendedKeyUsage)
+    constraints = _extension(extensions, x509.BasicConstraints)
+    return Description(
+        common_name=_common_name(cert.subject),
+        organizations=frozenset(str(a.value) for a in cert.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)),
+        issuer=_common_name(cert.issuer),
+        serial=f"{cert.serial_number:x}",
+        dns_names=frozenset(san.get_values_for_type(x509.DNSName) if san else ()),
+        ip_addresses=frozenset(ip for ip in (san.get_values_for_type(x509.IPAddress) if san else ()) if isinstance(ip, IPv4Address | IPv6Address)),
+        usages=frozenset(_usage(oid) for oid in eku or ()),
+        is_ca=bool(constraints and constraints.ca),
+        key_type=_key_type(cert.public_key()),
+        not_before=cert.not_valid_before_utc,
+        not_after=cert.not_valid_after_utc,
+        fingerprint=fingerprint(cert_pem),
+    )
+
+
+def fingerprint(cert_pem: bytes) -> str:
+    """sha256 of the first certificate's DER, hex: the same for the file, the host's copy and what a port really serves."""
+    return sha256(certificate(cert_pem).public_bytes(Encoding.DER)).hexdigest()
+
+
+@lru_cache(maxsize=8192)
+def is_signed_by(cert_pem: bytes, ca_pem: bytes) -> bool:
+    """Whether *ca_pem* names itself as the issuer of *cert_pem* and its key made the signature."""
+    try:
+        certificate(cert_pem).verify_directly_issued_by(certificate(ca_pem))
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def key_matches(pair: KeyPair) -> bool:
+    """Whether the private key belongs to the certificate. Raises PkiError when the key cannot be read."""
+    return _public_key(pair.key_pem) == certificate(pair.cert_pem).public_key()
+
+
+def public_key_matches(key_pem: bytes, pub_pem: bytes) -> bool:
+    """Whether *pub_pem* (a public key, PEM) belongs to *key_pem*. Raises PkiError when either cannot be read."""
+    try:
+        return bool(_public_key(key_pem) == load_pem_public_key(pub_pem))
+    except ValueError as error:
+        raise PkiError(f"not a readable public key ({error})") from error
+
+
+def split(pem: bytes) -> KeyPair:
+    """The key and the certificates (chain included) of a combined file; what is absent is ``b""``."""
+    blocks = [(match[1], match[0]) for match in _BLOCK.finditer(pem)]
+    return KeyPair(
+        cert_pem=b"".join(text for label, text in blocks if label == b"CERTIFICATE"),
+        key_pem=b"".join(text for label, text in blocks if label.endswith(b"PRIVATE KEY")),
+    )
+
+
+def reason(pki: Pki, profile: Profile, *, now: datetime, certificates: Certificates) -> str:
+    """Why *profile* must be issued (anew), as a sentence; empty when what there is serves."""
+    if profile.id not in pki.pairs:
+        return "there is none yet"
+    pem = pki.pairs[profile.id].cert_pem
+    ca_pem = pki.cas[profile.issuer].cert_pem
+    found = describe(pem)
+    if not is_signed_by(pem, ca_pem):
+        return f"signed by {found.issuer}, want {describe(ca_pem).common_name}"
+    return _wrong_content(found, profile, certificates.key_type) or _wrong_time(found, describe(ca_pem).not_after, now, certificates)
+
+
+def problems(pki: Pki, profiles: Iterable[Profile], *, now: datetime, certificates: Certificates) -> tuple[Problem, ...]:
+    """Everything of *profiles* that ``complete`` would issue, and every CA that expired or soon will; nothing is changed."""
+    window = timedelta(days=certificates.renew_within_days)
+    found = []
+    for name, ca in pki.cas.items():
+        if describe(ca.cert_pem).not_after - now < window:
+            found.append(Problem(where=name, what=f"The CA {_left(describe(ca.cert_pem), now)}.", hint="Rotate it; a CA is never renewed silently."))
+    for profile in profiles:
+        if profile.issuer not in pki.cas:
+            found.append(Problem(where=profile.id, what=f"Its CA {profile.issuer} does not exist."))
+        elif why := reason(pki, profile, now=now, certificates=certificates):
+            found.append(Problem(where=profile.id, what=f"Must be issued: {why}."))
+    return tuple(found)
+
+
+def _wrong_content(found: Description, profile: Profile, key_type: KeyType) -> str:
+    wanted: tuple[tuple[str, object, object], ...] = (
+        ("common name", found.common_name, profile.common_name),
+        ("groups", found.organizations, frozenset(profile.organizations)),
+        ("DNS names", found.dns_names, frozenset(profile.dns_names)),
+        ("addresses", found.ip_addresses, frozenset(profile.ip_addresses)),
+        ("usages", found.usages, frozenset(str(u) for u in profile.usages)),
+        ("key type", found.key_type, str(key_type)),
+        ("being a CA", found.is_ca, False),
+    )
+    return next((f"{what} {_show(is_)}, want {_show(want)}" for what, is_, want in wanted if is_ != want), "")
+
+
+def _wrong_time(found: Description, ca_not_after: datetime, now: datetime, certificates: Certificates) -> str:
+    if found.not_before > now:
+        return f"not valid before {found.not_before:%Y-%m-%d %H:%M} UTC"
+    # A certificate shorter than three windows is renewed in its last third, else one of 20 days would be renewed at every run.
+    window = min(timedelta(days=certificates.renew_within_days), (found.not_after - found.not_before) / 3)
+    if found.not_after - now >= window:
+        return ""
+    if found.not_after >= ca_not_after > now:
+        return ""  # it ends with its CA: a new one would end on the same day
+    return _left(found, now)
+
+
+def _left(found: Description, now: datetime) -> str:
+    days = found.days_left(now)
+    return f"expires in {days:.0f} days" if days > 0 else f"expired {-days:.0f} days ago"
+
+
+def _show(value: object) -> str:
+    return (" ".join(sorted(str(v) for v in value)) or "none") if isinstance(value, frozenset) else str(value)
+
+
+def _extension(extensions: x509.Extensions, kind: type[_E]) -> _E | None:
+    try:
+        return extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _common_name(name: x509.Name) -> str:
+    return next((str(a.value) for a in name.get_attributes_for_oid(NameOID.COMMON_NAME)), "")
+
+
+def _usage(oid: x509.ObjectIdentifier) -> str:
+    return next((str(usage) for usage, known in USAGE_OIDS.items() if known == oid), oid.dotted_string)
+
+
+def _key_type(key: object) -> str:
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return str(KeyType.ECDSA) if isinstance(key.curve, ec.SECP256R1) else f"ecdsa {key.curve.name}"
+    if isinstance(key, rsa.RSAPublicKey):
+        return str(KeyType.RSA) if key.key_size >= 3072 else f"rsa {key.key_size}"
+    return type(key).__name__
+
+
+def _public_key(key_pem: bytes) -> object:
+    try:
+        # Only the public half is compared; proving an RSA key's primes costs 0.1 s each.
+        return load_pem_private_key(key_pem, None, unsafe_skip_rsa_key_validation=True).public_key()
+    except (ValueError, TypeError) as error:
+        raise PkiError(f"not a readable private key ({error})") from error

@@ -1,0 +1,100 @@
+"""What a cluster lacks is issued, and nothing else; the ten-minute certificate of the first binding. Pure: clock and randomness are arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from kbootstrap.catalog import names
+from kbootstrap.errors import PkiError, Problem
+from kbootstrap.model.cluster import Certificates, KeyType
+from kbootstrap.model.pki import Entropy, Issued, KeyPair, Pki, Profile, Usage
+from kbootstrap.pki import consistency, inspect, layout
+from kbootstrap.pki.profiles import CAS
+from kbootstrap.pki.sign import Signer, new_ca, private_key, signer
+
+BREAK_GLASS_GROUP: Final = "system:masters"  # built into the API server: no RBAC can take it away
+_Due = Sequence[tuple[Profile, str]]  # with the reason
+
+
+def complete(pki: Pki, profiles: Iterable[Profile], *, now: datetime, certificates: Certificates, entropy: Entropy) -> tuple[Pki, tuple[Issued, ...]]:
+    """*pki* with everything that *profiles* want: issues what is missing, wrong or about to expire, and keeps the rest byte for byte.
+
+    CAs, the service-account key and the encryption key are made only when *pki* is empty. Raises PkiError when one of them is missing beside
+    other material, and when a CA would have to sign whose key is not here or which has expired; then nothing is issued at all.
+    """
+    now = now.replace(microsecond=0)
+    issued: tuple[Issued, ...] = ()
+    if pki.is_empty:
+        pki, issued = _found(now=now, certificates=certificates, entropy=entropy)
+    if holes := consistency.holes(pki):
+        raise PkiError("The PKI is incomplete; nothing was issued.", hint=str(holes[0]), problems=holes)
+    due = [(p, why) for p in profiles if (why := inspect.reason(pki, p, now=now, certificates=certificates))]
+    signers = _signers(pki, due, now)
+    pairs = dict(pki.pairs)
+    for profile, why in due:
+        pairs[profile.id], record = signers[profile.issuer].sign(
+            profile, now=now, life=timedelta(days=certificates.leaf_days), kind=certificates.key_type, entropy=entropy, reason=why
+        )
+        issued += (record,)
+    return replace(pki, pairs=pairs), issued
+
+
+def bootstrap_admin(pki: Pki, *, now: datetime, entropy: Entropy, minutes: int = 10) -> tuple[KeyPair, Issued]:
+    """A certificate in ``system:masters`` for a few minutes: it makes the first RBAC bindings, and opens a cluster whose RBAC locked everybody out.
+
+    The pair stays in memory; the record goes to the ledger (``store.pki_dir.record``) before the pair is used.
+    """
+    now = now.replace(microsecond=0)
+    profile = Profile(
+        name="bootstrap-admin",
+        host=None,
+        issuer=names.CLUSTER_CA,
+        common_name="kbootstrap:bootstrap",
+        organizations=(BREAK_GLASS_GROUP,),
+        usages=(Usage.CLIENT,),
+    )
+    why = f"{BREAK_GLASS_GROUP} for {minutes} minutes"
+    ca = _signers(pki, [(profile, why)], now)[profile.issuer]
+    return ca.sign(profile, now=now, life=timedelta(minutes=minutes), kind=KeyType.ECDSA, entropy=entropy, reason=why)
+
+
+def _found(*, now: datetime, certificates: Certificates, entropy: Entropy) -> tuple[Pki, tuple[Issued, ...]]:
+    """What a cluster begins with: its CAs, the key that signs service-account tokens, the key that encrypts secrets at rest."""
+    life = timedelta(days=certificates.ca_days)
+    made = {name: new_ca(name, now=now, life=life, kind=certificates.key_type, entropy=entropy) for name in CAS}
+    sa_key = entropy.key(certificates.key_type)
+    pki = Pki(
+        cas={name: ca for name, (ca, _) in made.items()},
+        sa_key=sa_key,
+        sa_pub=private_key(sa_key, fresh=True).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
+        encryption_key=entropy.random(32),
+    )
+    return pki, tuple(record for _, record in made.values())
+
+
+def _signers(pki: Pki, due: _Due, now: datetime) -> Mapping[str, Signer]:
+    """The CAs that must sign, ready; PkiError with every signature that is blocked when one cannot."""
+    needed = dict.fromkeys(profile.issuer for profile, _ in due)
+    faults = {name: fault for name in needed if (fault := _unable(pki, name, now))}
+    if faults:
+        blocked = [Problem(where=p.id, what=f"cannot be issued: {faults[p.issuer]} ({why})") for p, why in due if p.issuer in faults]
+        raise PkiError(
+            f"{len(blocked)} certificate{'s' if len(blocked) > 1 else ''} cannot be issued: {'; '.join(faults.values())}.",
+            hint="Bring the key back, or rotate the CA. What needs no new certificate still works.",
+            problems=blocked,
+        )
+    return {name: signer(pki.cas[name]) for name in needed}
+
+
+def _unable(pki: Pki, name: str, now: datetime) -> str:
+    """Why the CA called *name* cannot sign; empty when it can."""
+    if not pki.cas[name].key_pem:
+        return f"the key of the CA {name} ({layout.ca_key(name)}) is not here"
+    if inspect.describe(pki.cas[name].cert_pem).not_after <= now:
+        return f"the CA {name} ({layout.ca_cert(name)}) has expired"
+    return ""
