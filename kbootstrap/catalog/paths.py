@@ -26,10 +26,38 @@ ADMIN_CONF: Final = f"{KUBERNETES}/admin.conf"
 AUDIT_LOG: Final = "/var/log/kubernetes/audit.log"
 CONTAINERD_SOCKET: Final = "/run/containerd/containerd.sock"
 
+ETCD_CA: Final = f"{ETCD_PKI}/ca.crt"
+FRONT_PROXY_CA: Final = f"{PKI}/front-proxy-ca.crt"
+SA_KEY: Final = f"{PKI}/sa.key"
+SA_PUB: Final = f"{PKI}/sa.pub"
+HEALTH_PEM: Final = f"{PKI}/endpoint-health.pem"
+ENCRYPTION_CONFIG: Final = f"{KUBERNETES}/encryption.yaml"
+ADMISSION_CONFIG: Final = f"{KUBERNETES}/admission.yaml"
+AUDIT_POLICY: Final = f"{KUBERNETES}/audit-policy.yaml"
+ENDPOINT_CONFIG: Final = f"{KUBERNETES}/endpoint.cfg"
+CONTAINERD_CONFIG: Final = "/etc/containerd/config.toml"
+CNI_CONFIG: Final = "/etc/cni/net.d/10-kbootstrap.conflist"
+NETWORK_SCRIPT: Final = f"{KUBERNETES}/pod-network.sh"
+
 
 def unit(name: str) -> str:
     """The path of the systemd unit *name* (``etcd.service``)."""
     return f"{UNITS}/{name}"
+
+
+def certificate(name: str) -> str:
+    """The path of a certificate of the cluster PKI (``apiserver``); etcd's own lie in ``ETCD_PKI``."""
+    return f"{PKI}/{name}.crt"
+
+
+def key(name: str) -> str:
+    """The path of the key that belongs to ``certificate(name)``."""
+    return f"{PKI}/{name}.key"
+
+
+def started(unit_name: str) -> str:
+    """The record of what the unit was started with, written by its own ``ExecStartPre=``."""
+    return f"{RUN}/{unit_name}.started"
 
 
 def kubeconfig(component: str) -> str:

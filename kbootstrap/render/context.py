@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
+from pathlib import PurePosixPath
+from types import ModuleType
 from typing import Any
 
+from kbootstrap.catalog import names, paths
 from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.render import apiserver, controller_manager, etcd, scheduler, timing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,4 +38,32 @@ def view(
     *pod_ranges*: host name → its pod range, for all hosts; *images*: ``pause``, ``coredns`` → reference; *inputs* only for unit templates;
     *etcd_state*: ``new`` or ``existing``, what a member with an empty data directory is told.
     """
-    raise NotImplementedError
+    found: dict[str, Any] = {
+        "cluster": spec.name,
+        "host": host,
+        "paths": _constants(paths),
+        "names": _constants(names),
+        "http2": {"read_idle_s": timing.READ_IDLE_S, "ping_s": timing.PING_S},
+    }
+    if inputs is not None:
+        found["inputs"] = inputs
+    if host.is_master:
+        found |= _control_plane(spec, host, etcd_state)
+    return found
+
+
+def _constants(module: ModuleType) -> dict[str, str]:
+    return {name: value for name, value in vars(module).items() if name.isupper() and isinstance(value, str)}
+
+
+def _control_plane(spec: ClusterSpec, host: Host, etcd_state: str) -> dict[str, Any]:
+    return {
+        "etcd": {"arguments": etcd.arguments(spec, host, etcd_state)},
+        "apiserver": {
+            "credentials": apiserver.credentials(),
+            "arguments": apiserver.arguments(spec, host),
+            "log_directory": str(PurePosixPath(paths.AUDIT_LOG).parent),
+        },
+        "controller_manager": {"credentials": controller_manager.credentials(), "arguments": controller_manager.arguments(spec, host)},
+        "scheduler": {"credentials": scheduler.credentials(), "arguments": scheduler.arguments(host)},
+    }

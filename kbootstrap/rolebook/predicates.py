@@ -26,6 +26,5 @@ PREDICATES: Final[Mapping[str, Predicate]] = MappingProxyType(
         "plugin-routes": _plugin(Plugin.ROUTES),
         "plugin-vxlan": _plugin(Plugin.VXLAN),
         "plugin-bridge": _plugin(Plugin.ROUTES, Plugin.VXLAN),
-        "swap-off": lambda _spec, host: host.host.swap == "off",
     }
 )

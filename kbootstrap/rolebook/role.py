@@ -103,7 +103,7 @@ class RoleDef:
     directories: tuple[DirectoryDef, ...] = ()
     modules: tuple[str, ...] = ()
     sysctl: tuple[tuple[str, str], ...] = ()
-    swap: str = ""  # "off": swap is switched off and stays so
+    swap: str = ""  # "off": swapped off for good, unless the host's own setting leaves it (as with sysctl and modules)
     binaries: tuple[BinaryDef, ...] = ()
     images: tuple[str, ...] = ()
     certs: tuple[str, ...] = ()
