@@ -1,0 +1,123 @@
+"""The base image of all hosts: a Debian made once by debootstrap, kept in the cache, never changed after.
+
+The folder's name holds a hash of everything that decides its content, so another package list or recipe is another image beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock
+
+from kbootstrap.errors import CommandError
+from kbootstrap.lab import apt
+from kbootstrap.lab.command import run
+
+SUITE = "bookworm"  # systemd 252: newer ones (≥ 256) do not boot on the old cgroup layout that some machines have
+PACKAGES = (
+    "systemd", "systemd-sysv", "dbus", "openssh-server", "iptables", "nftables", "conntrack", "iproute2", "kmod", "procps", "sudo", "haproxy",
+    "ca-certificates", "ethtool", "socat", "mount", "iputils-ping",
+)  # fmt: skip
+_SYSTEM = "etc/systemd/system"
+# Nothing that a cluster needs: periodic work would disturb measurements, and consoles have nobody in front of them.
+MASKED = (
+    "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer",
+    "systemd-tmpfiles-clean.timer", "systemd-pstore.service", "console-getty.service", "getty.target", "systemd-firstboot.service",
+    "systemd-update-utmp.service", "systemd-update-utmp-runlevel.service",
+)  # fmt: skip
+DISABLED = (f"{_SYSTEM}/multi-user.target.wants/haproxy.service",)  # installed for the API endpoint, which has a unit of its own
+FILES = {
+    # nspawn mounts the controllers of cgroup v1 read-only; a plain remount says busy, a remount of the bind does not
+    f"{_SYSTEM}/cgroup-controllers.service": """[Unit]
+Description=Make the cgroup v1 controllers writable
+DefaultDependencies=no
+Before=sysinit.target
+ConditionPathIsDirectory=/sys/fs/cgroup/memory
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -ec 'for d in /sys/fs/cgroup/*; do if mountpoint -q "$d"; then mount -o remount,bind,rw "$d"; fi; done'
+""",
+    # every host is handed the machine's /dev/kmsg because kubelet watches it; its journal is no place for the machine's messages
+    "etc/systemd/journald.conf.d/lab.conf": "[Journal]\nReadKMsg=no\nSystemMaxUse=64M\nRuntimeMaxUse=32M\n",
+    "etc/ssh/sshd_config.d/lab.conf": "HostKey /etc/ssh/ssh_host_ed25519_key\nUseDNS no\n",
+}
+LINKS = {f"{_SYSTEM}/sysinit.target.wants/cgroup-controllers.service": f"/{_SYSTEM}/cgroup-controllers.service"}
+EMPTY = ("var/cache/apt", "var/lib/apt/lists", "var/log/apt")
+
+
+def key(packages: tuple[str, ...] = ()) -> str:
+    """The name of the image with *packages* beside the usual ones."""
+    recipe = repr((SUITE, sorted({*PACKAGES, *packages}), MASKED, DISABLED, sorted(FILES.items()), sorted(LINKS.items()), EMPTY))
+    return f"base-{SUITE}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+
+
+def ready(cache: Path, *, packages: tuple[str, ...] = (), mirror: str = "", say: Callable[[str], None]) -> Path:
+    """The image's root folder, made now if need be (about 45 s). A half-made one is never taken for a whole one."""
+    image = cache / key(packages)
+    if image.is_dir():
+        return image
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / f"{image.name}.lock"):
+        if image.is_dir():
+            return image
+        partial = cache / f"{image.name}.partial"
+        if partial.exists():
+            shutil.rmtree(partial)
+        say(f"base image: Debian {SUITE}, made once, kept in {image}")
+        _debootstrap(partial, tuple(sorted({*PACKAGES, *packages})), mirror)
+        finish(partial)
+        partial.rename(image)
+    return image
+
+
+def _debootstrap(root: Path, packages: tuple[str, ...], mirror: str) -> None:
+    """Bootstrap into *root*, in namespaces that vanish with their last process; the parent's death ends that (pdeathsig)."""
+    source = apt.mirror(apt.sources(), SUITE) if not mirror else apt.Source(uri=mirror, suites=(SUITE,), components=("main",))
+    if source is None:
+        raise CommandError(f"no apt source of this machine has Debian's {SUITE}", hint="Name a mirror: lab.up --mirror URL.")
+    fence = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    keyring = [f"--keyring={source.keyring}"] if source.keyring and Path(source.keyring).is_file() else []
+    argv = [*fence, "debootstrap", "--variant=minbase", *keyring, f"--include={','.join(packages)}", SUITE, str(root), source.uri]
+    run(argv, timeout_s=1800, env={**os.environ, **_proxy(), "DEBIAN_FRONTEND": "noninteractive"})
+
+
+def _proxy() -> dict[str, str]:
+    """apt's proxy for debootstrap's wget, which reads only the environment."""
+    value = run(["sh", "-c", 'eval $(apt-config shell p Acquire::http::Proxy); printf %s "$p"']).strip()
+    return {"http_proxy": value, "https_proxy": value} if value and value != "DIRECT" else {}
+
+
+def finish(root: Path) -> None:
+    """Make the bootstrapped *root* a base for many hosts: no identity, no periodic work, ready to boot without first-boot jobs."""
+    for key_file in root.glob("etc/ssh/ssh_host_*"):
+        key_file.unlink()
+    (root / "etc/machine-id").write_text("")
+    (root / "etc/resolv.conf").unlink(missing_ok=True)
+    for folder in EMPTY:
+        for child in (root / folder).iterdir():
+            shutil.rmtree(child) if child.is_dir() else child.unlink()
+    for path, content in FILES.items():
+        target = root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(content)
+    for unit in MASKED:
+        _link(root / _SYSTEM / unit, "/dev/null")
+    for path, to in LINKS.items():
+        _link(root / path, to)
+    for path in DISABLED:
+        (root / path).unlink(missing_ok=True)
+    for stamp in ("etc/.updated", "var/.updated"):  # newer than /usr: ConditionNeedsUpdate= jobs have nothing to do
+        (root / stamp).write_text("")
+    root.chmod(stat.S_IRWXU | stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH)
+
+
+def _link(path: Path, to: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.symlink_to(to)

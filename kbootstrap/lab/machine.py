@@ -1,0 +1,123 @@
+"""The machine under the labs: what it lacks, what it needs of the inventory, and which of its settings labs change.
+
+Kernel settings that are not namespaced belong to the whole machine. The first lab records them before it starts, the last one to go puts
+them back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kbootstrap.errors import CommandError, KbError
+from kbootstrap.lab import cgroup, network, record
+from kbootstrap.lab.command import run
+
+TOOLS = {
+    "systemd-nspawn": "systemd-container",
+    "debootstrap": "debootstrap",
+    "ssh": "openssh-client",
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "setpriv": "util-linux",
+}
+# kubelet sets the first six on the machine whatever its inventory says; the last one is the lab's own (every systemd takes a dozen)
+SETTINGS = (
+    "kernel.panic",
+    "kernel.panic_on_oops",
+    "vm.overcommit_memory",
+    "vm.panic_on_oom",
+    "kernel.keys.root_maxkeys",
+    "kernel.keys.root_maxbytes",
+    "fs.inotify.max_user_instances",
+)
+INOTIFY_INSTANCES = 2048
+_CAP_SYS_RESOURCE = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What lab hosts inherit from this machine."""
+
+    systemd: bool  # PID 1 is systemd: nspawn can have a scope
+    cgroup_v1: bool
+    sys_resource: bool  # root may lower oom_score_adj
+    swap: bool
+
+
+def look() -> Machine:
+    """This machine."""
+    capabilities = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff:"))
+    return Machine(
+        systemd=Path("/run/systemd/system").is_dir(),
+        cgroup_v1=cgroup.has_v1(),
+        sys_resource=bool(int(capabilities.split()[1], 16) >> _CAP_SYS_RESOURCE & 1),
+        swap=len(Path("/proc/swaps").read_text().splitlines()) > 1,
+    )
+
+
+def equip(say: Callable[[str], None]) -> None:
+    """Install the Debian packages that are missing, when root; else KbError with the command that does."""
+    missing = sorted({package for tool, package in TOOLS.items() if not shutil.which(tool)})
+    command = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
+    if os.geteuid():
+        extra = f" and {' '.join(command)}" if missing else ""
+        raise KbError(f"lab hosts need root (namespaces, mounts){extra}", hint="Run the same command under sudo.")
+    if not missing:
+        return
+    if not shutil.which("apt-get"):
+        raise KbError(f"missing on this machine: {', '.join(missing)}", hint="Install them with this system's package manager.")
+    say(f"installing {' '.join(missing)}: {' '.join(command)}")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        run(command, timeout_s=600, env=environment)
+    except CommandError:  # lists of packages older than the archive
+        run(["apt-get", "update"], timeout_s=600, env=environment)
+        run(command, timeout_s=600, env=environment)
+
+
+def _path(setting: str) -> Path:
+    return Path("/proc/sys") / setting.replace(".", "/")
+
+
+def _before() -> Path:
+    return record.cache() / "machine.json"
+
+
+def remember() -> None:
+    """Record the settings, unless an earlier lab did. To be called under the labs' lock, before anything is changed."""
+    if not _before().exists():
+        values = {setting: _path(setting).read_text().strip() for setting in SETTINGS if _path(setting).exists()}
+        record.write_json(_before(), {"settings": values, "namespaces": network.is_mounted()})
+
+
+def prepare() -> None:
+    """Raise what several systemds on one kernel need."""
+    setting = _path("fs.inotify.max_user_instances")
+    if int(setting.read_text()) < INOTIFY_INSTANCES:
+        setting.write_text(str(INOTIFY_INSTANCES))
+
+
+def changed() -> Iterator[tuple[str, str, str]]:
+    """Settings that differ from the record: name, before, now."""
+    if _before().exists():
+        for setting, before in json.loads(_before().read_text())["settings"].items():
+            if (now := _path(setting).read_text().strip()) != before:
+                yield setting, before, now
+
+
+def restore() -> Iterator[str]:
+    """Put the settings back; yields what was done. To be called under the labs' lock when no lab is left."""
+    for setting, before, now in tuple(changed()):
+        _path(setting).write_text(before)
+        yield f"{setting}: {now} back to {before}"
+    if not _before().exists():
+        return
+    if not json.loads(_before().read_text())["namespaces"]:
+        network.unmount()
+    _before().unlink()

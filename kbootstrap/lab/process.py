@@ -1,0 +1,111 @@
+"""The processes of hosts, found by what they cannot hide: namespace, cgroup, and nspawn's own command line."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from kbootstrap.errors import CommandError
+from kbootstrap.lab import network
+
+PROC = Path("/proc")
+_GONE = (FileNotFoundError, ProcessLookupError, PermissionError)  # a process with more rights than ours is no lab's
+
+
+def pids() -> Iterator[int]:
+    """Every process but this one."""
+    own = os.getpid()
+    return (int(name) for name in (place.name for place in PROC.iterdir()) if name.isdigit() and int(name) != own)
+
+
+def members(pattern: re.Pattern[str]) -> frozenset[int]:
+    """Processes of the hosts whose label matches *pattern*: PID 1 and all below, nspawn, and a launcher on its way to become nspawn."""
+    inodes = {network.inode(name) for name in network.namespaces(pattern)} - {0}
+    return frozenset(pid for pid in pids() if _belongs(pid, pattern, inodes))
+
+
+def _belongs(pid: int, pattern: re.Pattern[str], inodes: Collection[int]) -> bool:
+    place = PROC / str(pid)
+    try:
+        if _state(pid) == "Z":
+            return False
+        arguments = (place / "cmdline").read_text(errors="replace").split("\0")
+        if any(pattern.fullmatch(a.removeprefix("--machine=")) for a in arguments if a.startswith("--machine=")):
+            return True
+        parts = re.split(r"[/\n]", (place / "cgroup").read_text())
+        return any(pattern.fullmatch(p.removesuffix(".scope")) for p in parts) or (place / "ns/net").stat().st_ino in inodes
+    except _GONE:
+        return False
+
+
+def first(label: str) -> int:
+    """The PID, as this machine numbers it, of the host's PID 1; 0 if the host is off."""
+    inode = network.inode(label)
+    for pid in pids() if inode else ():
+        place = PROC / str(pid)
+        try:
+            inner = re.search(r"^NSpid:(.*)$", (place / "status").read_text(), re.MULTILINE)
+            if inner and len(numbers := inner[1].split()) == 2 and numbers[1] == "1" and (place / "ns/net").stat().st_ino == inode:
+                return pid
+        except _GONE:
+            continue
+    return 0
+
+
+def nspawn(label: str) -> int:
+    """The PID of the host's systemd-nspawn; 0 if there is none."""
+    for pid in pids():
+        with suppress(*_GONE):
+            arguments = (PROC / str(pid) / "cmdline").read_text(errors="replace").split("\0")
+            if arguments[0].endswith("systemd-nspawn") and f"--machine={label}" in arguments and _state(pid) != "Z":
+                return pid
+    return 0
+
+
+def alive(pid: int) -> bool:
+    """Whether *pid* still runs; a child of ours that ended is reaped on the way."""
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    try:
+        return _state(pid) != "Z"
+    except _GONE:
+        return False
+
+
+def _state(pid: int) -> str:
+    return (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a process that may be gone already."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def kill(pattern: re.Pattern[str], *, timeout_s: float = 20.0) -> None:
+    """SIGKILL everything that belongs to the matching hosts, and what they start meanwhile, until nothing is left."""
+    deadline = time.monotonic() + timeout_s
+    while left := members(pattern):
+        for pid in left:
+            send(pid, signal.SIGKILL)
+        while any(alive(pid) for pid in left):
+            if time.monotonic() > deadline:
+                raise CommandError(f"processes of the lab do not die: {', '.join(map(str, sorted(left)))}")
+            time.sleep(0.01)
+
+
+def wait_end(pattern: re.Pattern[str], *, timeout_s: float) -> bool:
+    """Wait until no process of the matching hosts is left; False when time is up."""
+    deadline = time.monotonic() + timeout_s
+    while left := members(pattern):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+        for pid in left:
+            alive(pid)
+    return True
