@@ -185,8 +185,8 @@ class Host:
 class Network:
     """Pod and service ranges; ``host_prefix`` is the length of each host's own pod range; ``mtu`` 0 means derived from the host's interface."""
 
-    pods: IPv4Network
-    services: IPv4Network
+    pods: IPv4Network = IPv4Network("10.244.0.0/16")
+    services: IPv4Network = IPv4Network("10.96.0.0/16")
     host_prefix: int = 24
     plugin: Plugin = Plugin.ROUTES
     mtu: int = 0
