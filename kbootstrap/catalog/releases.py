@@ -113,10 +113,10 @@ class RegistryImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRow:
-    """An image the cluster needs, under *ref*, the same wherever its content came from.
+    """An image that the cluster needs. Its name in the cluster (``ref``) is the same wherever its content came from.
 
-    *binary* is put in the image as ``/<binary>``, its entry point, and runs as *user* (uid:gid). *source*: ours, packaged Go text that is built as it
-    is; "" means *binary* is built from its component's module. *prefer_build*: of two ways, take our own build (it is the smaller one).
+    Our own build puts *binary* in the image as ``/<binary>``, its entry point, run as *user* (uid:gid). *source*: packaged Go text of ours; ""
+    means that *binary* comes from *component*'s module, and has its version. *prefer_build*: where both ways are open, build.
     """
 
     name: str
@@ -125,9 +125,12 @@ class ImageRow:
     component: str = ""
     source: str = ""
     user: str = "65532:65532"
-    capabilities: tuple[str, ...] = ()
     prefer_build: bool = False
     registry: Mapping[str, RegistryImage] = field(default_factory=dict)  # version → image
+
+    def ref(self, version: str) -> str:
+        """The name that manifests use; the domain is ours and resolves nowhere, so no host ever tries to pull it."""
+        return f"kbootstrap.local/{self.name}:{version}"
 
 
 def _parts(version: str) -> dict[str, str]:
@@ -181,8 +184,7 @@ def images() -> Mapping[str, ImageRow]:
     rows = {}
     for name, row in _data()["images"].items():
         registry = {v: RegistryImage(**image) for v, image in row.get("registry", {}).items()}
-        rest = {k: v for k, v in row.items() if k not in ("registry", "capabilities")}
-        rows[name] = ImageRow(name=name, registry=registry, capabilities=tuple(row.get("capabilities", ())), **rest)
+        rows[name] = ImageRow(name=name, **{**row, "registry": registry})
     return rows
 
 

@@ -38,4 +38,5 @@ class Image:
     path: Path
     sha256: str
     size: int
+    source: ArtifactSource  # release: the registry
     trust: str

@@ -87,7 +87,7 @@ class GoModules:
     def _admit(self, want: Want, build: Build, temporary: Path, tool: str) -> Artifact:
         path, origin = self._path(want), _origin(build, want)
         check_reproduced(temporary, path, origin, tool)
-        return artifact(want, path, records.admit(temporary, path, origin=origin, tool=tool), self.kind, TRUST)
+        return artifact(want, path, records.admit(temporary, path, origin=origin, extra={"go": tool}), self.kind, TRUST)
 
     def _path(self, want: Want) -> Path:
         return self.cache / self.kind / want.folder / want.name
@@ -133,7 +133,7 @@ def output_name(package: str) -> str:
 def check_reproduced(temporary: Path, path: Path, origin: dict[str, str], tool: str) -> None:
     """ChecksumError if the same sources, flags and Go once gave other bytes: somebody or something interfered."""
     before = records.read(path)
-    if before is None or dict(before.origin) != origin or before.tool != tool:
+    if before is None or dict(before.origin) != origin or before.extra.get("go") != tool:
         return
     found = records.digest(temporary)
     if found != before.sha256:

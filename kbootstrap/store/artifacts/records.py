@@ -30,7 +30,7 @@ class Record:
     size: int
     stamp: Stamp
     origin: Mapping[str, str]
-    tool: str = ""  # what built it: go1.26.8
+    extra: Mapping[str, str]  # what became known on the way: the Go version that built it, an image's digest
 
 
 def default_cache() -> Path:
@@ -76,10 +76,10 @@ def lookup(path: Path, origin: Mapping[str, str]) -> Record | None:
             f"{path}: changed after it was verified: recorded sha256 {record.sha256}, found {found}",
             hint=f"It was moved to {kept}. Run the same command again to obtain it anew.",
         )
-    return _write(path, origin=record.origin, sha256=found, tool=record.tool)
+    return _write(path, origin=record.origin, sha256=found, extra=record.extra)
 
 
-def admit(temporary: Path, path: Path, *, origin: Mapping[str, str], mode: int = 0o755, tool: str = "") -> Record:
+def admit(temporary: Path, path: Path, *, origin: Mapping[str, str], mode: int = 0o755, extra: Mapping[str, str] | None = None) -> Record:
     """Move a verified file to its place in the cache and record it; atomic, durable, replaces what was there."""
     sha256 = digest(temporary)
     temporary.chmod(mode)
@@ -87,7 +87,7 @@ def admit(temporary: Path, path: Path, *, origin: Mapping[str, str], mode: int =
         os.fsync(file.fileno())
     private_directory(path.parent)
     temporary.replace(path)
-    return _write(path, origin=origin, sha256=sha256, tool=tool)
+    return _write(path, origin=origin, sha256=sha256, extra=extra or {})
 
 
 def quarantine(path: Path) -> Path:
@@ -119,9 +119,9 @@ def write_atomically(path: Path, text: str) -> None:
     Path(name).replace(path)
 
 
-def _write(path: Path, *, origin: Mapping[str, str], sha256: str, tool: str) -> Record:
+def _write(path: Path, *, origin: Mapping[str, str], sha256: str, extra: Mapping[str, str]) -> Record:
     now = stamp(path)
-    record = Record(sha256=sha256, size=now[1], stamp=now, origin=dict(origin), tool=tool)
+    record = Record(sha256=sha256, size=now[1], stamp=now, origin=dict(origin), extra=dict(extra))
     write_atomically(_beside(path), json.dumps(asdict(record), indent=1) + "\n")
     return record
 
