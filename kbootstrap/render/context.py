@@ -10,8 +10,9 @@ from types import ModuleType
 from typing import Any
 
 from kbootstrap.catalog import names, paths
-from kbootstrap.model.cluster import ClusterSpec, Host
-from kbootstrap.render import apiserver, controller_manager, etcd, scheduler, timing
+from kbootstrap.catalog.ports import API
+from kbootstrap.model.cluster import ClusterSpec, Host, Plugin
+from kbootstrap.render import apiserver, controller_manager, coredns, endpoint, etcd, kubelet, network, proxy, scheduler, timing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,9 @@ def view(
         "names": _constants(names),
         "http2": {"read_idle_s": timing.READ_IDLE_S, "ping_s": timing.PING_S},
     }
+    found |= _node(spec, host, images)
+    if spec.network.plugin is not Plugin.NONE:
+        found["network"] = network.view(spec, host, pod_ranges)
     if inputs is not None:
         found["inputs"] = inputs
     if host.is_master:
@@ -54,6 +58,28 @@ def view(
 
 def _constants(module: ModuleType) -> dict[str, str]:
     return {name: value for name, value in vars(module).items() if name.isupper() and isinstance(value, str)}
+
+
+def _node(spec: ClusterSpec, host: Host, images: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "containerd": {
+            "sandbox": images["pause"],
+            "restrict_oom_score_adj": host.runtime.restrict_oom_score_adj,
+            "systemd_cgroup": host.kubelet.cgroup_driver == "systemd",
+        },
+        "kubelet": {
+            "arguments": kubelet.arguments(spec, host),
+            "configuration": kubelet.configuration(spec, host),
+            "resolv_conf": kubelet.RESOLV_CONF,
+        },
+        "proxy": {"arguments": proxy.arguments(host), "configuration": proxy.configuration(spec, host)},
+        "endpoint": {
+            "port": API.number,
+            "backends": endpoint.backends(spec),
+            "gateway_arguments": endpoint.gateway_arguments(spec),
+        },
+        "coredns": coredns.view(spec, images["coredns"]),
+    }
 
 
 def _control_plane(spec: ClusterSpec, host: Host, etcd_state: str) -> dict[str, Any]:
