@@ -51,6 +51,7 @@ class Download:
     url_pattern: str
     provides: Mapping[str, str]
     checksums: Mapping[tuple[str, str], Checksum]  # (version, arch) → published checksum
+    sums_pattern: str = ""
 
     def url(self, version: str, arch: str) -> str:
         """The official address of the file."""
@@ -59,6 +60,11 @@ class Download:
     def path(self, version: str, arch: str) -> str:
         """The part of the address after the host: where a mirror keeps the file."""
         return urlsplit(self.url(version, arch)).path.lstrip("/")
+
+    def sums_url(self, version: str, arch: str) -> str:
+        """The official address of the text that holds the file's sha256; "" if there is none."""
+        url = self.url(version, arch)
+        return self.sums_pattern.format(url=url, folder=url.rpartition("/")[0])
 
     def member(self, binary: str, version: str, arch: str) -> str:
         """The path of *binary* inside the archive, "" if the file is no archive."""
@@ -154,6 +160,7 @@ def downloads() -> tuple[Download, ...]:
             name=name,
             component=row["component"],
             url_pattern=row["url"],
+            sums_pattern=row.get("sums", ""),
             provides=row["provides"],
             checksums={(v, arch): Checksum.parse(text) for v, by_arch in row["checksums"].items() for arch, text in by_arch.items()},
         )

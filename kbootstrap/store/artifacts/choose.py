@@ -83,15 +83,11 @@ def _first_cached(used: tuple[Source, ...], want: Want) -> Iterable[Artifact]:
 def _tell(kind: ArtifactSource, artifacts: Mapping[str, Artifact], problems: tuple[Problem, ...], listener: Listener) -> None:
     if artifacts:
         listener(Note(text=f"artifacts: {', '.join(artifacts)} from {kind}"))
-    for what, names in _by_reason(problems).items():
-        listener(Note(text=f"artifacts: not from {kind}: {', '.join(names)}: {what}"))
-
-
-def _by_reason(problems: Iterable[Problem]) -> dict[str, list[str]]:
     reasons: dict[str, list[str]] = {}
     for problem in problems:
-        reasons.setdefault(problem.what, []).append(problem.where)
-    return reasons
+        reasons.setdefault(f"{problem.what}. {problem.hint}".rstrip(". "), []).append(problem.where)
+    for reason, names in reasons.items():
+        listener(Note(text=f"artifacts: not from {kind}: {', '.join(names)}: {reason}"))
 
 
 def _nothing_gives(names: list[str], problems: list[Problem]) -> ArtifactError:

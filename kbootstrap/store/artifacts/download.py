@@ -15,8 +15,9 @@ from kbootstrap.store.artifacts import records
 
 CONNECT_TIMEOUT_S = 4.0
 READ_TIMEOUT_S = 30.0
+BACKOFF_S = 0.1  # doubled with every stall
 STALLS = 4  # attempts in a row that bring no new byte
-_CHUNK = 256 * 1024
+_SHOW_EVERY = 256 * 1024
 _RETRY_STATUS = frozenset({408, 416, 429, 500, 502, 503, 504})
 
 
@@ -57,7 +58,7 @@ def download(url: str, target: Path, *, reach: Reach, client: httpx.Client, list
             reason = _text(error)
         stalls = 0 if _size(target) > before else stalls + 1
         listener(Note(text=f"{label}: {reason}; {_size(target)} bytes are here, continuing", warning=True))
-        time.sleep(0.1 * 2**stalls)
+        time.sleep(BACKOFF_S * 2**stalls)
     raise UnavailableError(f"{url}: {reason}; given up after {STALLS} attempts without progress", hint="Run the same command again to continue.")
 
 
@@ -87,10 +88,10 @@ def _copy(response: httpx.Response, target: Path, *, offset: int, listener: List
     total = offset + int(response.headers.get("Content-Length", 0)) if "Content-Length" in response.headers else 0
     done = shown = offset
     with target.open("ab" if offset else "wb") as file:
-        for chunk in response.iter_raw(_CHUNK):
+        for chunk in response.iter_raw():  # as it arrives: a fixed chunk size would lose the last bytes before a break
             file.write(chunk)
             done += len(chunk)
-            if done - shown >= max(total // 100, _CHUNK) and done != total:
+            if done - shown >= max(total // 100, _SHOW_EVERY) and done != total:
                 listener(Progress(label=label, done=done, total=total))
                 shown = done
     listener(Progress(label=label, done=done, total=done))

@@ -131,8 +131,8 @@ class Files:
         option = f"--kubernetes {want.version}" if want.component == "kubernetes" else f"--component {want.component}={want.version}"
         return Problem(
             where=want.name,
-            what=f"no checksum is known for {want.name} {want.version} {want.arch}" + (f" (known: {', '.join(known)})" if known else ""),
-            hint=f"Pin the published one: invoke artifacts.pin {option}",
+            what=f"no checksum is known for {want.component} {want.version} {want.arch}" + (f" (known: {', '.join(known)})" if known else ""),
+            hint=f"To pin the published ones: invoke artifacts.pin {option}",
         )
 
     def _path(self, want: Want) -> Path:
