@@ -58,13 +58,16 @@ class Sshd:
         lines = [
             f"Port {self.port}",
             "ListenAddress 127.0.0.1",
-            f"AuthorizedKeysFile {self.root}/authorized_keys",
+            "AuthorizedKeysFile none",
+            f"AuthorizedKeysCommand /bin/cat {self.root}/authorized_keys",  # read as root: the directory is closed to other users
+            "AuthorizedKeysCommandUser root",
             "PidFile none",
             "StrictModes no",
             "UsePAM no",
             "PasswordAuthentication no",
             "PermitRootLogin prohibit-password",
             "LogLevel VERBOSE",
+            f"SetEnv HOME={self.root}",  # whatever shell files root has on this machine stay out of the test
         ]
         (self.root / "sshd_config").write_text("\n".join([*self.options, *lines, *keys, ""]))
         self.log = self.root / "sshd.log"
