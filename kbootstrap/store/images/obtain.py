@@ -96,6 +96,8 @@ class _Bundler:
         published, path = _published(row, version), self._path(way, row, version)
         base = self.artifacts.mirror if way is ArtifactSource.MIRROR else ""
         with locked(path, self.listener), self.reach.client() as client, _beside(path) as temporary:
+            if ready := self._cached(way, row, version):  # another run pulled it meanwhile
+                return ready
             registry = Registry(image=published, base=base, reach=self.reach, client=client, listener=self.listener)
             digest = registry.pull(temporary, ref=row.ref(version), arch=self.arch)
             return self._admit(way, row, version, temporary, digest)
