@@ -1,0 +1,79 @@
+"""``kubeconfig.admin`` as the user runs it: a folder with cluster.yml and pki, no host anywhere."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from invoke.context import Context
+from invoke.exceptions import Exit
+
+from kbootstrap import inventory, kubeconfig
+from kbootstrap.model.pki import Pki
+from kbootstrap.pki import issue
+from kbootstrap.pki.profiles import profiles
+from kbootstrap.store import clock, pki_dir
+from kbootstrap.store.entropy import SystemEntropy
+from kbootstrap.tasks import kubeconfig as tasks
+
+CLUSTER = """
+cluster: lab
+kubernetes: "1.36.3"
+network: {pods: 10.244.0.0/16, services: 10.96.0.0/16}
+hosts: {masters: {m1: {address: 192.0.2.11}, m2: {address: 192.0.2.12}, m3: {address: 192.0.2.13}}, workers: {w1: {address: 192.0.2.21}}}
+"""
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """``inventory/lab`` in an empty working directory, with a complete PKI."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "inventory" / "lab"
+    folder.mkdir(parents=True)
+    (folder / "cluster.yml").write_text(CLUSTER)
+    spec = inventory.load(folder / "cluster.yml")
+    pki, issued = issue.complete(Pki(), profiles(spec), now=clock.now(), certificates=spec.certificates, entropy=SystemEntropy())
+    pki_dir.save(folder / "pki", pki, issued)
+    return folder
+
+
+def test_it_is_written_anew_without_a_host(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tasks.admin(Context(), master="m2")
+    access = kubeconfig.read((lab / "admin.conf").read_text())
+    assert (access.context, access.server) == ("kubernetes-admin@lab-m2", "https://192.0.2.12:6443")
+    assert access.pair == pki_dir.load(lab / "pki").pair("admin")
+    tasks.admin(Context())
+    assert capsys.readouterr().out == "inventory/lab/admin.conf written\ninventory/lab/admin.conf is up to date\n"
+
+
+def test_a_lost_certificate_is_issued_and_others_are_left(lab: Path) -> None:
+    before = pki_dir.load(lab / "pki")
+    (lab / "pki/users/admin.pem").unlink()
+    (lab / "pki/hosts/m1/apiserver.pem").unlink()
+    tasks.admin(Context())
+    after = pki_dir.load(lab / "pki")
+    assert after.pair("admin") != before.pair("admin")
+    assert "m1/apiserver" not in after.pairs
+
+
+@pytest.mark.parametrize(
+    ("harm", "master", "code", "message"),
+    [
+        ("", "m9", 2, "inventory/lab/cluster.yml has no master m9\n  It has m1, m2, m3."),
+        ("pki", "", 6, "inventory/lab/pki holds no certificates yet"),
+        ("pki/ca/ca.crt", "", 6, "inventory/lab/pki/ca/ca.crt is missing."),
+    ],
+)
+def test_what_cannot_be_is_said_and_changes_nothing(
+    *, lab: Path, harm: str, master: str, code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if harm == "pki":
+        shutil.rmtree(lab / harm)
+    elif harm:
+        (lab / harm).unlink()
+    with pytest.raises(Exit) as caught:
+        tasks.admin(Context(), master=master)
+    assert caught.value.code == code
+    assert message in capsys.readouterr().err
+    assert not (lab / "admin.conf").exists()
