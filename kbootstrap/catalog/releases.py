@@ -85,6 +85,7 @@ class Build:
     ldflags_pattern: str = "-s -w"
     tags: tuple[str, ...] = ()
     cgo: bool = False
+    needs: str = ""  # a sentence for whom the build fails
     staging: str = ""
 
     def ldflags(self, version: str) -> str:
@@ -179,6 +180,7 @@ def builds() -> Mapping[str, Build]:
             ldflags_pattern=row.get("ldflags", "-s -w"),
             tags=tuple(row.get("tags", ())),
             cgo=row.get("cgo", False),
+            needs=row.get("needs", ""),
             staging=row.get("staging", ""),
         )
         for name, row in _data()["modules"].items()

@@ -6,8 +6,8 @@ May import errors, catalog and model, beside the effects that ``store`` is for. 
 and a row in ``choose.sources``.
 """
 
-from kbootstrap.store.artifacts.choose import fetch
+from kbootstrap.store.artifacts.choose import cached, fetch
 from kbootstrap.store.artifacts.download import Reach
 from kbootstrap.store.artifacts.records import default_cache
 
-__all__ = ["Reach", "default_cache", "fetch"]
+__all__ = ["Reach", "cached", "default_cache", "fetch"]

@@ -36,7 +36,7 @@ def fetch(
     """
     wants = _wants(names, versions, arch)
     used = sources(artifacts, cache=cache or default_cache(), listener=listener, pins=pins or {}, reach=reach or Reach())
-    found = {want.name: ready for want in wants for ready in _first_cached(used, want)}
+    found = _cached(used, wants)
     problems: list[Problem] = []
     for source in used:
         missing = [want for want in wants if want.name not in found]
@@ -50,6 +50,14 @@ def fetch(
     if missing_names:
         raise _nothing_gives(missing_names, problems)
     return {want.name: found[want.name] for want in wants}
+
+
+def cached(
+    names: Iterable[str], versions: Mapping[str, str], arch: str, artifacts: Artifacts, *, cache: Path | None = None, pins: Pins | None = None
+) -> dict[str, Artifact]:
+    """Those of *names* that ``fetch`` would return at once, without asking anybody."""
+    used = sources(artifacts, cache=cache or default_cache(), listener=silent, pins=pins or {}, reach=Reach())
+    return _cached(used, _wants(names, versions, arch))
 
 
 def sources(artifacts: Artifacts, *, cache: Path, listener: Listener, pins: Pins, reach: Reach) -> tuple[Source, ...]:
@@ -72,12 +80,13 @@ def _wants(names: Iterable[str], versions: Mapping[str, str], arch: str) -> list
     return wants
 
 
-def _first_cached(used: tuple[Source, ...], want: Want) -> Iterable[Artifact]:
-    for source in used:
-        ready = source.cached(want)
+def _cached(used: Iterable[Source], wants: Iterable[Want]) -> dict[str, Artifact]:
+    found: dict[str, Artifact] = {}
+    for want in wants:
+        ready = next((ready for source in used if (ready := source.cached(want))), None)
         if ready is not None:
-            return [ready]
-    return []
+            found[want.name] = ready
+    return found
 
 
 def _tell(kind: ArtifactSource, artifacts: Mapping[str, Artifact], problems: tuple[Problem, ...], listener: Listener) -> None:

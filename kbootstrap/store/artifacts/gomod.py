@@ -54,7 +54,9 @@ class GoModules:
             try:
                 artifacts |= self._component(group)
             except UnavailableError as error:
-                problems += [Problem(where=want.name, what=error.message, hint=error.hint) for want in group]
+                needs = builds()[group[0].component].needs if group[0].component in builds() else ""
+                hint = f"{needs} {error.hint}".strip()
+                problems += [Problem(where=want.name, what=error.message, hint=hint) for want in group]
         return Outcome(artifacts=artifacts, problems=tuple(problems))
 
     def _component(self, wants: list[Want]) -> dict[str, Artifact]:
@@ -63,6 +65,8 @@ class GoModules:
         if build is None or any(want.name not in build.packages for want in wants):
             raise UnavailableError(f"{first.component} is not published as a Go module")
         gotool.require()
+        if build.cgo and first.arch != gotool.native_arch():
+            raise UnavailableError(f"{first.component} contains C and is built for {first.arch} only on such a machine")
         module = self.cache / self.kind / f"{first.component}-{first.version}" / "module"
         with locked(module, self.listener):
             found = {want.name: ready for want in wants if (ready := self.cached(want))}

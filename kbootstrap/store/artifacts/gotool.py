@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import threading
@@ -33,6 +34,12 @@ def environment(arch: str, *, cgo: bool) -> dict[str, str]:
     return {**os.environ, **fixed, "GOFLAGS": "-buildvcs=false", "GOWORK": "off", "GO111MODULE": "on", "GOEXPERIMENT": ""}
 
 
+def native_arch() -> str:
+    """This machine's architecture in Go's words; what needs C is not built for another one."""
+    machine = platform.machine().lower()
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+
+
 def version(folder: Path, env: Mapping[str, str]) -> str:
     """``go1.26.8``: the toolchain that a build in *folder* uses."""
     return run(["env", "GOVERSION"], folder=folder, env=env, what="go env GOVERSION").strip()
@@ -53,7 +60,8 @@ def run(arguments: Sequence[str], *, folder: Path, env: Mapping[str, str], what:
         reader = threading.Thread(target=lambda stream: output.append(stream.read()), args=(process.stdout,), daemon=True)
         reader.start()
         for step, line in enumerate(process.stderr, 1):
-            tail.append(line.rstrip())
+            if " " in line.strip():  # else it is a package's name, from -v
+                tail.append(line.rstrip())
             if listener is not None:
                 listener(Progress(label=what, done=step, total=0, unit="steps"))
         reader.join()

@@ -18,16 +18,14 @@ from kbootstrap.store.artifacts.download import Reach
 from kbootstrap.store.artifacts.files import Pins
 from kbootstrap.store.artifacts.records import write_atomically
 
-FILE = "pins.yml"
 _HEADER = """\
 # Checksums trusted on first use: taken over TLS from the projects' own sites where the catalog has none.
 # Written by `invoke artifacts.pin`; remove a line to take it anew. Compare them with what you know before you rely on them.
 """
 
 
-def load(folder: Path) -> dict[str, Checksum]:
-    """The pins of the cluster whose inventory is *folder*; none if the file is not there. InventoryError if it cannot be read."""
-    path = folder / FILE
+def load(path: Path) -> dict[str, Checksum]:
+    """The pins of a cluster (``inventory/<cluster>/pins.yml``); none if the file is not there. InventoryError if it cannot be read."""
     if not path.exists():
         return {}
     try:
@@ -37,11 +35,10 @@ def load(folder: Path) -> dict[str, Checksum]:
         raise InventoryError(f"{path}: {error}", hint="Expected lines «address: sha256:…». Remove the file and run artifacts.pin again.") from None
 
 
-def save(folder: Path, pins: Pins) -> Path:
-    """Write the pins of a cluster, sorted by address; returns the file's path."""
+def save(path: Path, pins: Pins) -> None:
+    """Write the pins of a cluster, sorted by address."""
     rows = "".join(f"{url}: {checksum}\n" for url, checksum in sorted(pins.items()))
-    write_atomically(folder / FILE, _HEADER + rows)
-    return folder / FILE
+    write_atomically(path, _HEADER + rows)
 
 
 def take(component: str, version: str, arches: Iterable[str], *, known: Pins, reach: Reach, base: str = "") -> dict[str, Checksum]:
@@ -61,7 +58,7 @@ def take(component: str, version: str, arches: Iterable[str], *, known: Pins, re
                 if known.get(url, taken[url]) != taken[url]:
                     raise ChecksumError(
                         f"{url}: pinned as {known[url]}, published now as {taken[url]}",
-                        hint=f"Published files do not change. If you trust the new one, remove the line from {FILE} and pin again.",
+                        hint="Published files do not change. If you trust the new one, remove its line from pins.yml and pin again.",
                     )
     return taken
 

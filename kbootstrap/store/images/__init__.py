@@ -5,6 +5,6 @@ binary of an image from Go, ``layout`` packs either as an OCI image without any 
 what ``store`` may, and ``store.artifacts``. To add an image: a row in catalog/releases.yml, and its program if it is ours.
 """
 
-from kbootstrap.store.images.obtain import bundle, pull_refs
+from kbootstrap.store.images.obtain import bundle, cached, pull_refs
 
-__all__ = ["bundle", "pull_refs"]
+__all__ = ["bundle", "cached", "pull_refs"]

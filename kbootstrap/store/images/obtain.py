@@ -35,10 +35,15 @@ def bundle(
 
     *versions* as for ``artifacts.fetch``; images that are no component have the catalog's version. ArtifactError tells what every way said.
     """
-    if artifacts.source is ArtifactSource.MIRROR and not artifacts.mirror:
-        raise UsageError("source: mirror needs the mirror's directory or address", hint="Set artifacts.mirror in cluster.yml, or give --mirror.")
-    bundler = _Bundler(artifacts=artifacts, arch=arch, cache=cache or records.default_cache(), listener=listener, reach=reach or Reach())
+    bundler = _bundler(artifacts, arch, cache, listener, reach)
     return {name: bundler.image(_row(name), _version(_row(name), versions)) for name in names}
+
+
+def cached(names: Iterable[str], versions: Mapping[str, str], arch: str, artifacts: Artifacts, *, cache: Path | None = None) -> dict[str, Image]:
+    """Those of *names* that ``bundle`` would return at once, without asking anybody."""
+    bundler = _bundler(artifacts, arch, cache, silent, None)
+    found = {name: bundler.cached(_row(name), _version(_row(name), versions)) for name in names}
+    return {name: image for name, image in found.items() if image is not None}
 
 
 def pull_refs(names: Iterable[str], versions: Mapping[str, str]) -> dict[str, str]:
@@ -55,13 +60,10 @@ class _Bundler:
     reach: Reach
 
     def image(self, row: ImageRow, version: str) -> Image:
-        ways = self._ways(row)
-        for way in ways:
-            ready = self._cached(way, row, version)
-            if ready:
-                return ready
+        if ready := self.cached(row, version):
+            return ready
         problems = []
-        for way in ways:
+        for way in self._ways(row):
             try:
                 made = self._built(row, version) if way is ArtifactSource.GOMOD else self._pulled(way, row, version)
             except UnavailableError as error:
@@ -72,6 +74,9 @@ class _Bundler:
             return made
         hints = list(dict.fromkeys(problem.hint for problem in problems if problem.hint))
         raise ArtifactError(f"no source gives the image {row.name} {version}", hint=" ".join(hints), problems=problems)
+
+    def cached(self, row: ImageRow, version: str) -> Image | None:
+        return next((ready for way in self._ways(row) if (ready := self._cached(way, row, version))), None)
 
     def _ways(self, row: ImageRow) -> list[ArtifactSource]:
         if self.artifacts.source is not ArtifactSource.AUTO:
@@ -130,6 +135,12 @@ class _Bundler:
             source=way,
             trust="built here" if way is ArtifactSource.GOMOD else "published digest",
         )
+
+
+def _bundler(artifacts: Artifacts, arch: str, cache: Path | None, listener: Listener, reach: Reach | None) -> _Bundler:
+    if artifacts.source is ArtifactSource.MIRROR and not artifacts.mirror:
+        raise UsageError("source: mirror needs the mirror's directory or address", hint="Set artifacts.mirror in cluster.yml, or give --mirror.")
+    return _Bundler(artifacts=artifacts, arch=arch, cache=cache or records.default_cache(), listener=listener, reach=reach or Reach())
 
 
 @contextmanager

@@ -98,6 +98,15 @@ def test_a_failed_build_shows_its_last_lines_and_the_command_to_repeat(tmp_path:
     assert "undefined_thing" in again.stderr
 
 
+@needs_go
+def test_what_contains_c_is_not_built_for_another_architecture(cache: Path, heard: Heard) -> None:
+    other = "amd64" if gotool.native_arch() == "arm64" else "arm64"
+    with pytest.raises(ArtifactError, match="no source gives runc") as caught:
+        fetch(["runc"], default_versions("1.36.3"), other, Artifacts(source=ArtifactSource.GOMOD), cache=cache, listener=heard)
+    assert "contains C" in caught.value.problems[0].what
+    assert "libseccomp-dev" in caught.value.hint
+
+
 def test_a_hanging_go_ends_at_its_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = tmp_path / "go"
     fake.write_text("#!/bin/sh\nexec sleep 60\n")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kbootstrap.catalog.releases import Checksum, downloads_of
-from kbootstrap.errors import ArtifactError, ChecksumError, UsageError
+from kbootstrap.errors import ArtifactError, ChecksumError, InventoryError, UsageError
 from kbootstrap.model.artifact import Artifact
 from kbootstrap.model.cluster import Artifacts, ArtifactSource
 from kbootstrap.store.artifacts import Reach, download, fetch, pins
@@ -229,9 +229,10 @@ def test_pins_are_taken_kept_and_compared(site: Site, tmp_path: Path) -> None:
     taken = pins.take("kubernetes", "9.9.9", ["amd64"], known={}, reach=Reach(), base=site.address)
     assert taken[URL] == sha256(KUBELET)
     assert len(taken) == 6
-    path = pins.save(tmp_path, taken)
-    assert "trusted on first use" in path.read_text()
-    assert pins.load(tmp_path) == taken
+    assert pins.load(tmp_path / "pins.yml") == {}
+    pins.save(tmp_path / "pins.yml", taken)
+    assert "trusted on first use" in (tmp_path / "pins.yml").read_text()
+    assert pins.load(tmp_path / "pins.yml") == taken
     site.files[PATH + ".sha256"] = sha256(b"other").value.encode()
     with pytest.raises(ChecksumError, match="pinned as"):
         pins.take("kubernetes", "9.9.9", ["amd64"], known=taken, reach=Reach(), base=site.address)
@@ -264,3 +265,10 @@ def test_a_login_page_is_no_checksum(site: Site) -> None:
     site.files["/" + file.path("9.9.9", "amd64").replace("runc.amd64", "runc.sha256sum")] = b"<html>log in</html>"
     with pytest.raises(ArtifactError, match="checksum"):
         pins.take("runc", "9.9.9", ["amd64"], known={}, reach=Reach(), base=site.address)
+
+
+@pytest.mark.parametrize("text", ["- a list", "x: md5:1", "a: b: c", "\tx"])
+def test_a_broken_file_of_pins_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "pins.yml").write_text(text)
+    with pytest.raises(InventoryError, match=r"pins\.yml"):
+        pins.load(tmp_path / "pins.yml")
