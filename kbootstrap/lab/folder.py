@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 
 from kbootstrap.catalog.ports import SSH
+from kbootstrap.catalog.releases import default_kubernetes
 from kbootstrap.lab import record, seed
 from kbootstrap.lab.machine import Machine
 from kbootstrap.lab.value import SUDO_USER, Lab, LabHost
 
-KUBERNETES = "1.36.3"
 KEY = "ssh/id_ed25519"
 PASSWORD = "sudo.pass"  # noqa: S105  a file's name
 _OURS = ("known_hosts", KEY, f"{KEY}.pub", PASSWORD)
@@ -24,7 +24,7 @@ def cluster_yml(lab: Lab, machine: Machine) -> str:
     lines = [
         "# The practice hosts of `lab.up`, and what this machine needs. `lab.up` keeps your edits; `lab.down` removes the hosts.",
         f"cluster: {lab.name}",
-        f'kubernetes: "{KUBERNETES}"',
+        f'kubernetes: "{default_kubernetes()}"',
         "etcd: {heartbeat_ms: 300, election_ms: 3000}  # all hosts share this machine's processors and disk",
         f"ssh: {{user: root, key: {KEY}}}",
         "host: {swap: leave, sysctl: namespaced, modules: leave}  # one kernel for all hosts: theirs are only network settings",
@@ -89,8 +89,7 @@ def empty(lab: Lab, machine: Machine) -> list[str]:
     elif path.exists():
         path.rename(path.with_suffix(".yml.edited"))
         kept.append(f"{path}.edited: your edits")
-    for name in (*_OURS, *_CLUSTERS):
-        place = lab.folder / name
+    for place in [lab.folder / name for name in (*_OURS, *_CLUSTERS)] + [record.unfinished(lab.folder / name) for name in ("cluster.yml", *_OURS)]:
         if place.is_dir():
             shutil.rmtree(place)
         else:

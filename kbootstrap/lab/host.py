@@ -2,7 +2,8 @@
 
 A host's root is an overlay of its own ``upper`` layer on the base image, mounted in a mount namespace that vanishes with the host, so no
 mount of it is ever left on the machine. ``/var/lib`` is a plain directory: containerd cannot put an overlay on an overlay, and etcd and
-kubelet are faster without. Both survive every way of ending a host but ``bare``.
+kubelet are faster without. Both survive every way of ending a host but ``bare``. A host that reboots itself stays off until ``boot``,
+which gives it a fresh network as a real boot would.
 """
 
 from __future__ import annotations
@@ -24,14 +25,18 @@ from kbootstrap.lab import cgroup, machine, network, process
 from kbootstrap.lab.command import run, tail
 from kbootstrap.lab.value import LabHost
 
-# enter the cgroups, then a mount namespace with the overlay, then nspawn; the label stands in its argv from the first moment
+# Enter the cgroups, the network namespace (nspawn mounts /sys before it enters by itself, and would show the machine's cards), a mount
+# namespace with the overlay, then nspawn. The label stands in the argv from the first moment.
 _LAUNCH = """
-root=$1 options=$2; shift 2
+root=$1 options=$2 net=$3; shift 3
 while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs" || exit; shift; done; shift
-exec unshare --mount --propagation slave sh -c 'mount -t overlay -o "$2" kb-lab "$1" || exit; shift 2; exec "$@"' sh "$root" "$options" "$@"
+exec nsenter --net="$net" unshare --mount --propagation slave \\
+  sh -c 'mount -t overlay -o "$2" kb-lab "$1" || exit; shift 2; exec "$@"' sh "$root" "$options" "$@"
 """
 _PROPAGATE = Path("/run/systemd/nspawn/propagate")
 _BOOT_TIMEOUT_S = 120.0
+_WITHHELD = ("sys_time", "sys_module")  # capabilities: the clock and the kernel's modules are the machine's, not a host's to change
+_TIMED_OUT = (124, 137)  # of timeout(1)
 _INSIDE = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C"}
 
 
@@ -56,7 +61,18 @@ def _start(host: LabHost) -> None:
     groups = () if here.systemd else cgroup.prepare(host.label)
     home = host.home
     layers = f"lowerdir={host.image},upperdir={home}/upper,workdir={home}/work"
-    argv = ["/bin/sh", "-ec", _LAUNCH, "sh", f"{home}/root", layers, *map(str, groups), "--", *_nspawn(host, systemd=here.systemd)]
+    argv = [
+        "/bin/sh",
+        "-ec",
+        _LAUNCH,
+        "sh",
+        f"{home}/root",
+        layers,
+        str(network.NAMESPACES / host.label),
+        *map(str, groups),
+        "--",
+        *_nspawn(host, systemd=here.systemd),
+    ]
     environment = {
         **os.environ,
         "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1",
@@ -74,12 +90,12 @@ def _start(host: LabHost) -> None:
 
 
 def _nspawn(host: LabHost, *, systemd: bool) -> list[str]:
-    """The machine's clock and kernel modules are not the hosts' to change: the two capabilities are dropped."""
     scope = ["--property=DevicePolicy=auto", "--property=TasksMax=infinity"] if systemd else ["--keep-unit"]
+    withheld = ",".join(f"CAP_{name.upper()}" for name in _WITHHELD)
     return [
-        "systemd-nspawn", "--quiet", "--directory", f"{host.home}/root", f"--machine={host.label}", f"--hostname={host.name}", "--register=no",
-        *scope, "--capability=all", "--drop-capability=CAP_SYS_TIME,CAP_SYS_MODULE", f"--network-namespace-path={network.NAMESPACES / host.label}",
-        f"--bind={host.home}/varlib:/var/lib", "--bind=/dev/kmsg", "--resolv-conf=off", "--timezone=off", "--link-journal=no", "--boot",
+        "systemd-nspawn", "--quiet", "--settings=no", "--directory", f"{host.home}/root", f"--machine={host.label}", f"--hostname={host.name}",
+        "--register=no", *scope, "--capability=all", f"--drop-capability={withheld}", "--bind=/dev/kmsg", f"--bind={host.home}/varlib:/var/lib",
+        f"--network-namespace-path={network.NAMESPACES / host.label}", "--resolv-conf=off", "--timezone=off", "--link-journal=no", "--boot",
     ]  # fmt: skip
 
 
@@ -111,8 +127,8 @@ def _open_for_users(host: LabHost) -> bool:
 
 def power_off(host: LabHost, *, timeout_s: float = 60.0) -> None:
     """Shut *host* down cleanly, as its power button does."""
-    if supervisor := process.nspawn(host.label):
-        process.send(supervisor, signal.SIGTERM)
+    if number := pid(host):
+        process.send(number, signal.SIGRTMIN + 4)  # systemd's PID 1: start poweroff.target
         if not process.wait_end(pattern(host), timeout_s=timeout_s):
             raise CommandError(f"did not shut down within {timeout_s:g} s", host=host.name)
     clear(host)
@@ -153,7 +169,7 @@ def blank(host: LabHost) -> None:
 
 def clear(host: LabHost, *, keep_network: bool = False) -> None:
     """Remove what a host that was ended the hard way leaves on the machine, its disk aside."""
-    process.kill(pattern(host))
+    process.kill(lambda: process.members(pattern(host)))
     cgroup.remove(pattern(host))
     with suppress(FileNotFoundError):
         (_PROPAGATE / host.label).rmdir()
@@ -176,8 +192,11 @@ def execute(host: LabHost, argv: Sequence[str], *, text: str = "", timeout_s: fl
     number = pid(host)
     if not number:
         raise CommandError("is off", host=host.name)
-    enter = ["nsenter", f"--target={number}", "--all", "--root", "--wd", "--"]
-    try:
-        return subprocess.run([*enter, *argv], input=text, capture_output=True, text=True, timeout=timeout_s, env=_INSIDE, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise CommandError(f"{argv[0]}: not done after {timeout_s:g} s", host=host.name) from error
+    # nsenter alone would carry root's full rights over the machine into the host; and the deadline is kept inside, because the
+    # death of nsenter would leave the program running there
+    fence = ["setpriv", f"--bounding-set={','.join(f'-{name}' for name in _WITHHELD)}"]
+    enter = ["nsenter", f"--target={number}", "--all", "--root", "--wd", "--", "timeout", "--kill-after=2", f"{timeout_s:g}"]
+    done = subprocess.run([*fence, *enter, *argv], input=text, capture_output=True, text=True, timeout=timeout_s + 10, env=_INSIDE, check=False)
+    if done.returncode in _TIMED_OUT:
+        raise CommandError(f"{argv[0]}: not done after {timeout_s:g} s", host=host.name)
+    return done

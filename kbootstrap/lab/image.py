@@ -10,12 +10,13 @@ import os
 import shutil
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from kbootstrap.errors import CommandError
-from kbootstrap.lab import apt
+from kbootstrap.lab import apt, process
 from kbootstrap.lab.command import run
 
 SUITE = "bookworm"  # systemd 252: newer ones (≥ 256) do not boot on the old cgroup layout that some machines have
@@ -63,17 +64,34 @@ def ready(cache: Path, *, packages: tuple[str, ...] = (), mirror: str = "", say:
     if image.is_dir():
         return image
     cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / f"{image.name}.lock"):
+    partial = cache / f"{image.name}.partial"
+    with FileLock(_lock(partial)):
         if image.is_dir():
             return image
-        partial = cache / f"{image.name}.partial"
-        if partial.exists():
-            shutil.rmtree(partial)
+        _discard(partial)
         say(f"base image: Debian {SUITE}, made once, kept in {image}")
         _debootstrap(partial, tuple(sorted({*PACKAGES, *packages})), mirror)
         finish(partial)
         partial.rename(image)
     return image
+
+
+def clean(cache: Path) -> None:
+    """Remove images that nobody is making any more: their maker was killed."""
+    for partial in cache.glob("*.partial"):
+        with suppress(Timeout), FileLock(_lock(partial), timeout=0):
+            _discard(partial)
+
+
+def _discard(partial: Path) -> None:
+    """Remove a half-made image, once those who were making it are gone."""
+    process.kill(lambda: process.using(partial))
+    if partial.exists():
+        shutil.rmtree(partial)
+
+
+def _lock(partial: Path) -> Path:
+    return partial.with_suffix(".lock")
 
 
 def _debootstrap(root: Path, packages: tuple[str, ...], mirror: str) -> None:

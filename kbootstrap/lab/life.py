@@ -5,18 +5,29 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict, Unpack
 
-from filelock import FileLock
+from filelock import BaseFileLock, FileLock, Timeout
 
-from kbootstrap.errors import CommandError, UsageError
+from kbootstrap.errors import CommandError, LockError, UsageError
 from kbootstrap.lab import cgroup, folder, host, image, machine, network, process, record, value
 from kbootstrap.lab.command import run
 from kbootstrap.lab.value import Lab, LabHost
 
 Say = Callable[[str], None]
+_LOCK_TIMEOUT_S = 5.0
+
+
+class _Wanted(TypedDict):
+    name: str
+    masters: int
+    workers: int
+    packages: tuple[str, ...]
+    image: Path
+    folder: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,37 +61,66 @@ def up(
     """
     value.check(name, masters, workers)
     machine.equip(say)
-    base = image.ready(record.cache(), packages=packages, mirror=mirror, say=say)
-    place = (inventory or Path("inventory") / name).absolute()
-    with FileLock(record.cache() / f"{name}.lock"):
-        lab = _recorded(name, masters, workers, base, place)
+    record.cache().mkdir(parents=True, exist_ok=True)
+    with _sole(name):
+        known = record.load(name)
+        kept = known is not None and known.image.is_dir()
+        base = known.image if known and kept else image.ready(record.cache(), packages=packages, mirror=mirror, say=say)
+        place = (inventory or Path("inventory") / name).absolute()
+        extra = tuple(sorted(packages))
+        lab = _recorded(name=name, masters=masters, workers=workers, packages=extra, image=base, folder=place)
         machine.prepare()
         folder.fill(lab, machine.look())
         network.raise_bridge(lab)
         with ThreadPoolExecutor(max_workers=8) as pool:
             tuple(pool.map(host.boot, lab.hosts))
         _check_path(lab)
-    for setting, before, now in machine.changed():
-        say(f"changed on this machine until the last lab goes: {setting} {before} → {now}")
-    say(f"lab {name}: {len(lab.hosts)} hosts on {lab.network} (bridge {lab.bridge}), inventory in {lab.folder}")
+    _tell(lab, say)
     return lab
 
 
-def _recorded(name: str, masters: int, workers: int, base: Path, place: Path) -> Lab:
+@contextmanager
+def _sole(name: str) -> Iterator[None]:
+    """Hold the lab *name* against other processes; the kernel lets go when this one ends, in whatever way."""
+    lock = FileLock(record.cache() / f"{name}.lock", timeout=_LOCK_TIMEOUT_S)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise LockError(f"another lab.up or lab.down of the lab {name} is at work", hint="Wait for its end, or end it.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _all_labs() -> BaseFileLock:
+    """Held for moments: the choice of a network, and what the labs of a machine have in common."""
+    return FileLock(record.cache() / "all-labs.lock")
+
+
+def _recorded(**wanted: Unpack[_Wanted]) -> Lab:
     """The lab that exists under this name, else a new record of one on the first free network."""
-    with FileLock(record.cache() / "labs.lock"):
-        known = record.load(name)
+    with _all_labs():
+        known = record.load(wanted["name"])
         if known is None:
             taken = (*network.in_use(), *(other.network for other in record.recorded()))
-            known = record.Record(name=name, network=network.first_free(taken), masters=masters, workers=workers, image=base, folder=place)
+            known = record.Record(network=network.first_free(taken), **wanted)
             machine.remember()
             record.save(known)
         machine.remember()
-    wanted = (masters, workers, base, place)
-    if (known.masters, known.workers, known.image, known.folder) != wanted:
+    if known != record.Record(network=known.network, **wanted):
         what = f"{known.masters} masters, {known.workers} workers, image {known.image.name}, inventory {known.folder}"
-        raise UsageError(f"there is a lab {name} already: {what}", hint="Remove it with lab.down, or give the new one another name.")
+        raise UsageError(f"there is a lab {known.name} already: {what}", hint="Remove it with lab.down, or give the new one another name.")
     return known.lab()
+
+
+def _tell(lab: Lab, say: Say) -> None:
+    """What was changed on the machine, and what will be."""
+    say(f"lab {lab.name}: {len(lab.hosts)} hosts on {lab.network}, inventory in {lab.folder}")
+    say(f"on this machine until lab.down: bridge {lab.bridge}; namespaces, bridge ports and cgroups {lab.bridge}-*; {record.home(lab.name)}")
+    for setting, before, now in machine.changed():
+        say(f"changed until the last lab goes: {setting} {before} → {now}")
+    say(f"kubelets will change, recorded likewise: {', '.join(machine.KUBELETS)}")
 
 
 def _check_path(lab: Lab) -> None:
@@ -115,11 +155,13 @@ def traces(name: str) -> tuple[str, ...]:
 
 def _traces(name: str) -> Iterator[str]:
     pattern = record.labels(name)
-    yield from (f"process {pid}" for pid in sorted(process.members(pattern)))
+    home = record.home(name)
+    yield from (f"process {pid}" for pid in sorted(process.members(pattern) | process.using(home)))
     yield from (f"link {link}" for link in network.links(pattern, f"kb-{name}"))
     yield from (f"namespace {space}" for space in network.namespaces(pattern))
     yield from (f"cgroup {place}" for place in cgroup.folders(pattern))
-    yield from (f"mount {place}" for place in _mounts(record.home(name)))
+    yield from (f"mount {place}" for place in _mounts(home))
+    yield from (f"folder {place}" for place in (home / "hosts",) if place.exists())
 
 
 def _mounts(below: Path) -> list[str]:
@@ -133,33 +175,33 @@ def down(name: str = "lab", *, say: Say = quiet) -> None:
     value.check(name, 1, 0)
     machine.equip(say)
     record.cache().mkdir(parents=True, exist_ok=True)
-    with FileLock(record.cache() / f"{name}.lock"):
+    with _sole(name):
         known = record.load(name)
         _remove(name)
         for kept in folder.empty(known.lab(), machine.look()) if known else ():
             say(f"kept {kept}")
         home = record.home(name)
-        if (home / "hosts").exists():
-            shutil.rmtree(home / "hosts")
-        with FileLock(record.cache() / "labs.lock"):
+        with _all_labs():
             if home.exists():
                 shutil.rmtree(home)
             for done in machine.restore() if not record.recorded() else ():
                 say(done)
-        (record.cache() / f"{name}.lock").unlink(missing_ok=True)
+        image.clean(record.cache())
     say(f"lab {name}: gone" if known else f"lab {name}: there was none")
 
 
 def _remove(name: str) -> None:
     """Again until nothing is found: a program that the killed tool had just started may still have been at work."""
-    pattern = record.labels(name)
+    pattern, home = record.labels(name), record.home(name)
     for _ in range(5):
-        process.kill(pattern)
+        process.kill(lambda: process.members(pattern) | process.using(home))
         for thing in {*network.links(pattern, f"kb-{name}"), *network.namespaces(pattern)}:
             network.remove(thing)
         cgroup.remove(pattern)
-        for point in _mounts(record.home(name)):
+        for point in _mounts(home):
             run(["umount", "--lazy", point])
+        if home.exists():
+            shutil.rmtree(home / "hosts", ignore_errors=True)
         for left in host.propagated():
             if pattern.fullmatch(left.name):
                 with suppress(FileNotFoundError):

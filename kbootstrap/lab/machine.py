@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,18 +27,19 @@ TOOLS = {
     "unshare": "util-linux",
     "setpriv": "util-linux",
 }
-# kubelet sets the first six on the machine whatever its inventory says; the last one is the lab's own (every systemd takes a dozen)
-SETTINGS = (
+KUBELETS = (  # kubelet sets these on the machine whatever its inventory says
     "kernel.panic",
     "kernel.panic_on_oops",
     "vm.overcommit_memory",
     "vm.panic_on_oom",
     "kernel.keys.root_maxkeys",
     "kernel.keys.root_maxbytes",
-    "fs.inotify.max_user_instances",
 )
+SETTINGS = (*KUBELETS, "fs.inotify.max_user_instances")  # the last is the lab's own: every systemd takes a dozen
+KERNEL = Path("/proc/sys")
 INOTIFY_INSTANCES = 2048
 _CAP_SYS_RESOURCE = 24
+_NSPAWN = Path("/run/systemd/nspawn")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,7 @@ def equip(say: Callable[[str], None]) -> None:
 
 
 def _path(setting: str) -> Path:
-    return Path("/proc/sys") / setting.replace(".", "/")
+    return KERNEL / setting.replace(".", "/")
 
 
 def _before() -> Path:
@@ -120,4 +122,7 @@ def restore() -> Iterator[str]:
         return
     if not json.loads(_before().read_text())["namespaces"]:
         network.unmount()
+    for folder in (_NSPAWN / "propagate", _NSPAWN):  # nspawn makes them and leaves them
+        with suppress(OSError):  # not there, or in use by others
+            folder.rmdir()
     _before().unlink()

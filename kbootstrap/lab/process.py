@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,13 +34,24 @@ def _belongs(pid: int, pattern: re.Pattern[str], inodes: Collection[int]) -> boo
     try:
         if _state(pid) == "Z":
             return False
-        arguments = (place / "cmdline").read_text(errors="replace").split("\0")
-        if any(pattern.fullmatch(a.removeprefix("--machine=")) for a in arguments if a.startswith("--machine=")):
+        if any(pattern.fullmatch(a.removeprefix("--machine=")) for a in _arguments(pid) if a.startswith("--machine=")):
             return True
         parts = re.split(r"[/\n]", (place / "cgroup").read_text())
         return any(pattern.fullmatch(p.removesuffix(".scope")) for p in parts) or (place / "ns/net").stat().st_ino in inodes
     except _GONE:
         return False
+
+
+def using(folder: Path) -> frozenset[int]:
+    """Processes that were given a path below *folder* as an argument: what a killed tool had just started."""
+    return frozenset(pid for pid in pids() if any(a.startswith(f"{folder}/") or a == str(folder) for a in _arguments(pid)))
+
+
+def _arguments(pid: int) -> list[str]:
+    try:
+        return (PROC / str(pid) / "cmdline").read_text(errors="replace").split("\0")
+    except _GONE:
+        return []
 
 
 def first(label: str) -> int:
@@ -54,16 +65,6 @@ def first(label: str) -> int:
                 return pid
         except _GONE:
             continue
-    return 0
-
-
-def nspawn(label: str) -> int:
-    """The PID of the host's systemd-nspawn; 0 if there is none."""
-    for pid in pids():
-        with suppress(*_GONE):
-            arguments = (PROC / str(pid) / "cmdline").read_text(errors="replace").split("\0")
-            if arguments[0].endswith("systemd-nspawn") and f"--machine={label}" in arguments and _state(pid) != "Z":
-                return pid
     return 0
 
 
@@ -81,16 +82,16 @@ def _state(pid: int) -> str:
     return (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
 
 
-def send(pid: int, number: signal.Signals) -> None:
+def send(pid: int, number: int) -> None:
     """Send a signal to a process that may be gone already."""
     with suppress(ProcessLookupError):
         os.kill(pid, number)
 
 
-def kill(pattern: re.Pattern[str], *, timeout_s: float = 20.0) -> None:
-    """SIGKILL everything that belongs to the matching hosts, and what they start meanwhile, until nothing is left."""
+def kill(find: Callable[[], frozenset[int]], *, timeout_s: float = 20.0) -> None:
+    """SIGKILL every process that *find* gives, and what those start meanwhile, until it gives none."""
     deadline = time.monotonic() + timeout_s
-    while left := members(pattern):
+    while left := find():
         for pid in left:
             send(pid, signal.SIGKILL)
         while any(alive(pid) for pid in left):

@@ -20,12 +20,13 @@ from kbootstrap.lab import value
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A lab's shape and places; ``written`` are the files of its inventory with the sha256 that the lab gave them."""
+    """A lab's shape and places. It keeps the image it was made with, whatever a newer version of the tool would make."""
 
     name: str
     network: IPv4Network
     masters: int
     workers: int
+    packages: tuple[str, ...]  # of its image, beside the usual ones
     image: Path
     folder: Path
 
@@ -68,6 +69,7 @@ def load(name: str) -> Record | None:
         network=IPv4Network(data["network"]),
         masters=data["masters"],
         workers=data["workers"],
+        packages=tuple(data.get("packages", ())),
         image=Path(data["image"]),
         folder=Path(data["folder"]),
     )
@@ -86,6 +88,7 @@ def save(record: Record) -> None:
         "network": str(record.network),
         "masters": record.masters,
         "workers": record.workers,
+        "packages": record.packages,
         "image": str(record.image),
         "folder": str(record.folder),
     }
@@ -99,7 +102,7 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
 
 def write(path: Path, content: str, *, mode: int) -> None:
     """Replace *path* atomically; it never exists with another *mode* or half its content."""
-    temporary = path.with_name(f".{path.name}.new")
+    temporary = unfinished(path)
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "w") as file:
@@ -107,3 +110,8 @@ def write(path: Path, content: str, *, mode: int) -> None:
         file.flush()
         os.fsync(descriptor)
     temporary.rename(path)
+
+
+def unfinished(path: Path) -> Path:
+    """Where ``write`` prepares *path*; left behind if the tool is killed right then."""
+    return path.with_name(f".{path.name}.new")
