@@ -73,7 +73,7 @@ def sources(artifacts: Artifacts, *, cache: Path, listener: Listener, pins: Pins
 def _wants(names: Iterable[str], versions: Mapping[str, str], arch: str) -> list[Want]:
     if arch not in ARCHITECTURES:
         raise UsageError(f"no binaries are known for «{arch}»", hint=f"Known: {', '.join(ARCHITECTURES)}.")
-    wants = [Want(name=name, component=component_of(name), version=versions[component_of(name)], arch=arch) for name in dict.fromkeys(names)]
+    wants = [Want(name=name, component=component_of(name), version=versions.get(component_of(name), ""), arch=arch) for name in dict.fromkeys(names)]
     for want in wants:
         if not is_version(want.version):  # it becomes a part of paths and addresses
             raise UsageError(f"{want.component}: «{want.version}» is not a version", hint="Expected three numbers, as 1.36.3.")
