@@ -8,7 +8,7 @@ from kbootstrap.catalog import paths
 from kbootstrap.model.desired import Desired, Wanted
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.plan import Action, Change
-from kbootstrap.model.resource import Resource, Service
+from kbootstrap.model.resource import ContainerImage, Resource, Service
 from kbootstrap.plan.ledger import Ledger, backup
 from kbootstrap.resources import KINDS, service
 from kbootstrap.resources.difference import Difference, lines, sh
@@ -46,7 +46,7 @@ def _reload(host: str) -> Change:
 
 
 def compare_stage(host: str, wanted: Wanted, observed: Observed, ledger: Ledger) -> tuple[Change, ...]:
-    """The changes of one host in one stage, services last, behind one reload of systemd where a unit file changed."""
+    """The changes of one host in one stage: services behind one reload of systemd where a unit file changed, then the images they import."""
     changes: list[Change] = []
     services: list[Change] = []
     reload = False
@@ -61,7 +61,8 @@ def compare_stage(host: str, wanted: Wanted, observed: Observed, ledger: Ledger)
         elif difference := KINDS[resource.kind].diff(resource, seen):
             changes.append(_change(host, resource, difference, ledger, disruptive=False))
     reload = reload or any(c.key.startswith(f"{paths.UNITS}/") for c in changes)
-    return (*changes, *((_reload(host),) if reload else ()), *services)
+    imports = [c for c in changes if isinstance(c.resource, ContainerImage)]
+    return (*(c for c in changes if c not in imports), *((_reload(host),) if reload else ()), *services, *imports)
 
 
 def stale(host: str, desired: Desired, ledger: Ledger) -> tuple[Change, ...]:

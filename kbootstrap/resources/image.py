@@ -31,7 +31,5 @@ def diff(want: ContainerImage, seen: bool | None) -> Difference | None:
 def commands(want: ContainerImage, difference: Difference) -> Order:
     del difference
     blob = sh(f"{paths.BLOBS}/{want.blob.sha256}")
-    wait = (
-        f"for i in $(seq 150); do [ ! -S {paths.CONTAINERD_SOCKET} ] || {CTR} --connect-timeout 1s version >/dev/null 2>&1 && break; sleep 0.2; done"
-    )
+    wait = f"for i in $(seq 150); do [ ! -S {paths.CONTAINERD_SOCKET} ] || ! {CTR} --connect-timeout 1s version >/dev/null 2>&1 || break; sleep 0.2; done"
     return Order(text=lines(wait, f"{CTR} images import --local {blob} >/dev/null", f"rm -f -- {blob}"), blob=want.blob, deadline_s=180)

@@ -23,7 +23,7 @@ systemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonRelo
 for u in {units}; do
   r={run}/$u.started; [ -r "$r" ] || continue
   echo "started $u"; cat "$r"
-  echo "now $u"; sed -n 's/^[0-9]* [0-9]* [0-9.]* [0-9.]* //p' "$r" | while read -r b; do stat -c '%i %s %Y %Z %n' -- "$b" 2>/dev/null || true; done
+  echo "now $u"; sed -n 's/^[0-9]* [0-9]* [0-9.]* [0-9.]* //p' "$r" | while read -r b; do stat -L -c '%i %s %Y %Z %n' -- "$b" 2>/dev/null || true; done
 done
 """
 

@@ -19,3 +19,8 @@ def epoch_s() -> float:
 def monotonic_s() -> float:
     """Seconds of a clock that nobody sets."""
     return time.monotonic()
+
+
+def pause(seconds: float) -> None:
+    """Sleep."""
+    time.sleep(seconds)

@@ -1,1 +1,19 @@
-"""(being written)"""
+"""Every command, a module per namespace, a function per command. Thin: options in, a call of the engine, text and an exit code out.
+
+May import anything; only ``lab.py`` and ``demo.py`` import the lab. To add a command: one function here, decorated with ``@task`` and
+``@reported``, with help for every option. What is heavy is imported inside the function, so that ``--list`` stays quick.
+"""
+
+from __future__ import annotations
+
+from invoke.collection import Collection
+
+
+def collection() -> Collection:
+    """All namespaces."""
+    from kbootstrap.tasks import artifacts, cluster, demo, inventory, kubeconfig, lab
+
+    found = Collection()
+    for module in (artifacts, cluster, demo, inventory, kubeconfig, lab):
+        found.add_collection(Collection.from_module(module))
+    return found

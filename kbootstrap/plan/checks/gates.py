@@ -50,25 +50,38 @@ def kubectl(host: Host) -> str:
     return f"{paths.BIN}/kubectl --kubeconfig={paths.ADMIN_CONF} --server={server} --cache-dir={paths.RUN}/cache"
 
 
-def _etcd(host: Host) -> Gate:
-    return wait("etcd-endpoint", f"{etcdctl(host)} endpoint health", ["etcd.service"])
+Maker = Callable[[Host, Sequence[str]], Gate]
 
 
-def _apiserver(host: Host) -> Gate:
-    return wait("apiserver-readyz", f"{kubectl(host)} --request-timeout=4s get --raw /readyz", ["kube-apiserver.service", "etcd.service"])
+def _etcd(host: Host, units: Sequence[str]) -> Gate:
+    return wait("etcd-endpoint", f"{etcdctl(host)} endpoint health", units)
 
 
-def _endpoint(host: Host) -> Gate:
+def _apiserver(host: Host, units: Sequence[str]) -> Gate:
+    return wait("apiserver-readyz", f"{kubectl(host)} --request-timeout=4s get --raw /readyz", [*units, "etcd.service"])
+
+
+def _containerd(host: Host, units: Sequence[str]) -> Gate:
     del host
-    condition = f"{paths.BIN}/kubectl --kubeconfig={paths.kubeconfig('kubelet')} --request-timeout=4s --cache-dir={paths.RUN}/cache get --raw /readyz"
-    return wait("endpoint-readyz", condition, ["kb-endpoint.service"])
+    return wait("containerd-answers", f"{paths.BIN}/ctr --connect-timeout 2s version", units)
 
 
-HEALTH: Mapping[str, Callable[[Host], Gate]] = MappingProxyType(
-    {"etcd-endpoint": _etcd, "apiserver-readyz": _apiserver, "endpoint-readyz": _endpoint}
-)
-
-
-def active(units: Sequence[str]) -> Gate:
-    """All *units* are active (systemd calls a unit that waits for its readiness «activating»)."""
+def active(host: Host, units: Sequence[str]) -> Gate:
+    """All *units* are active (systemd calls a unit that waits for its readiness «activating»); nodes are waited for once, at the end."""
+    del host
     return wait("units-active", f"systemctl is-active {' '.join(units)}", units, deadline_s=90)
+
+
+HEALTH: Mapping[str, Maker] = MappingProxyType(
+    {
+        "": active,
+        "etcd-endpoint": _etcd,
+        "apiserver-readyz": _apiserver,
+        "endpoint-answers": active,
+        "containerd-answers": _containerd,
+        "controller-manager-healthz": active,
+        "scheduler-healthz": active,
+        "proxy-healthz": active,
+        "node-ready": active,
+    }
+)

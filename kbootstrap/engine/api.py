@@ -1,0 +1,86 @@
+"""The Kubernetes API's part of the story: asked once with everything else, applied last, waited for with patience only after changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kbootstrap.catalog import names
+from kbootstrap.engine import cluster, health
+from kbootstrap.engine.prepare import Prepared
+from kbootstrap.errors import ApplyError
+from kbootstrap.model.cluster import Host
+from kbootstrap.model.events import Listener, StageFinished, StageStarted
+from kbootstrap.model.facts import Observed
+from kbootstrap.model.plan import CLUSTER, Plan
+from kbootstrap.model.report import Result
+from kbootstrap.pki import issue
+from kbootstrap.plan.build import ADD_ONS
+from kbootstrap.remote.pool import Pool
+from kbootstrap.store import clock, pki_dir
+from kbootstrap.store.entropy import SystemEntropy
+
+PATIENCE_S = 150.0
+APISERVER = "kube-apiserver.service"
+
+
+def ask(prepared: Prepared, pool: Pool, observed: Mapping[str, Observed]) -> tuple[str, Mapping[str, Any] | None]:
+    """The first master whose API server answers and the live objects; ``("", None)`` when there is no API yet."""
+    for host in prepared.spec.masters:
+        seen = observed.get(host.name)
+        unit = seen.kinds.get("service", {}).get(APISERVER) if seen else None
+        if unit is None or not unit.active:
+            continue
+        outcome = pool.map(lambda h, connection: cluster.get(connection, h, prepared.desired.cluster), [host])[host.name]
+        if outcome.ok:
+            return host.name, outcome.get()
+    return "", None
+
+
+def _leader(prepared: Prepared, pool: Pool) -> Host:
+    """A master whose API server answers now. ApplyError when none does."""
+    for host in prepared.spec.masters:
+        outcome = pool.map(lambda h, connection: cluster.ready(connection, h), [host])[host.name]
+        if outcome.ok and outcome.get():
+            return host
+    raise ApplyError("no API server answers", hint="invoke cluster.status")
+
+
+def apply(prepared: Prepared, pool: Pool, listener: Listener, plan: Plan) -> None:
+    """The changed objects through a healthy master; the first bindings before them, with a credential of ten minutes."""
+    changes = [c for stage in plan.stages for host in stage.hosts if host.host == CLUSTER for c in host.changes]
+    if not changes:
+        return
+    began = clock.monotonic_s()
+    listener(StageStarted(stage=ADD_ONS))
+    leader = _leader(prepared, pool)
+    bindings = {b.name for b in prepared.desired.bootstrap}
+    connection = pool.connection(leader)
+    if any(c.resource is not None and c.resource.name in bindings for c in changes):
+        pair, issued = issue.bootstrap_admin(prepared.pki, now=clock.now(), entropy=SystemEntropy())
+        pki_dir.record(prepared.folder.pki, (issued,))
+        ca_pem = prepared.pki.trust(names.CLUSTER_CA)
+        cluster.bootstrap(connection, leader, prepared.spec, ca_pem, pair, prepared.desired.bootstrap)
+    rest = [c for c in changes if c.resource is not None and c.resource.name not in bindings]
+    if rest:
+        cluster.apply(connection, leader, rest)
+    listener(StageFinished(stage=ADD_ONS, seconds=clock.monotonic_s() - began))
+
+
+def wait_ready(prepared: Prepared, pool: Pool, *, patient: bool) -> list[Result]:
+    """Every node Ready and every deployment of ours available, as the API says; *patient* waits for it after a change."""
+    end = clock.monotonic_s() + (PATIENCE_S if patient else 0)
+    while True:
+        results = _ready(prepared, pool)
+        if all(result.ok for result in results) or clock.monotonic_s() >= end:
+            return results
+        clock.pause(0.5)
+
+
+def _ready(prepared: Prepared, pool: Pool) -> list[Result]:
+    wanted = prepared.desired.cluster
+    for host in prepared.spec.masters:
+        outcome = pool.map(lambda h, connection: cluster.get(connection, h, wanted), [host])[host.name]
+        if outcome.ok:
+            return [*health.nodes(outcome.get(), [h.name for h in prepared.spec.hosts]), *health.deployments(outcome.get())]
+    return [Result(check="api", where="cluster", ok=False, detail="no API server answers", hint="invoke cluster.status")]

@@ -1,0 +1,132 @@
+"""Execute a plan: stage by stage, one stream per host and stage, hosts together or one after the other, health gates behind.
+
+A failure stops its host; no later stage starts when that host counts for quorum. Nothing is rolled back: mend the cause and run again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from kbootstrap.catalog import paths
+from kbootstrap.engine.push import AGAIN, Push
+from kbootstrap.errors import ApplyError, KbError, Problem
+from kbootstrap.model.cluster import ClusterSpec
+from kbootstrap.model.events import ChangeFinished, ChangeStarted, Listener, StageFinished, StageStarted
+from kbootstrap.model.facts import Observed
+from kbootstrap.model.plan import CLUSTER, Action, HostPlan, Plan, Stage
+from kbootstrap.model.resource import File
+from kbootstrap.plan.ledger import Ledger, record
+from kbootstrap.remote import fuse
+from kbootstrap.remote.connection import Connection
+from kbootstrap.remote.pool import Pool
+from kbootstrap.resources import file as file_kind
+from kbootstrap.resources.difference import Difference
+from kbootstrap.store import clock
+
+Step = tuple[str, str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applying:
+    """What every stage needs: *ledgers* are the complete ones that each host gets before its first change."""
+
+    spec: ClusterSpec
+    pool: Pool
+    listener: Listener
+    ledgers: Mapping[str, Ledger]
+    pushes: Mapping[str, Push]
+
+
+def ledgers(plan: Plan, observed: Mapping[str, Observed], before: Mapping[str, Ledger], identity: Ledger) -> dict[str, Ledger]:
+    """Each host's ledger with everything in it that *plan* will touch; *identity* names the cluster and the tool."""
+    found = {}
+    for host, seen in observed.items():
+        mine = [change for stage in plan.stages for one in stage.hosts if one.host == host for change in one.changes]
+        old = Ledger(cluster_id=identity.cluster_id, cluster=identity.cluster, version=identity.version, entries=before[host].entries)
+        if mine:
+            found[host] = record(old, mine, seen)
+    return found
+
+
+def _ledger_step(ledger: Ledger) -> tuple[Step, bytes]:
+    want = File(name=paths.LEDGER, content=ledger.dump(), mode=0o600)
+    order = file_kind.commands(want, Difference(action=Action.UPDATE, reason="ledger"))
+    text = f"mkdir -p {paths.LEDGER.rsplit('/', 1)[0]} {paths.STATE} {paths.RUN}\nchmod 0700 {paths.STATE}\n{order.text}"
+    return ("ledger", text, 60.0), order.payload
+
+
+def run_steps(connection: Connection, steps: Sequence[Step], payload: bytes, listener: Listener) -> None:
+    """One stream of framed (id, sh text, deadline) *steps*; ApplyError names the first that failed, with its last output."""
+    marker = secrets.token_hex(8)
+    strict = [(name, f"set -e\n{text}", deadline_s) for name, text, deadline_s in steps]
+    total_s = sum(deadline_s for _, _, deadline_s in steps) + 30
+    running = connection.run(fuse.change_program(strict, marker), payload=(payload,) if payload else (), deadline_s=total_s)
+    done, began = 0, clock.monotonic_s()
+    for event in fuse.follow(running.lines(), marker):
+        if isinstance(event, fuse.Begun):
+            began = clock.monotonic_s()
+            listener(ChangeStarted(host=connection.host, change_id=event.id))
+            continue
+        text = event.output.decode("utf-8", "replace").strip()
+        took = clock.monotonic_s() - began
+        listener(ChangeFinished(host=connection.host, change_id=event.id, exit_code=event.exit_code, output=text, seconds=took))
+        if event.exit_code != 0:
+            running.close()
+            why = f"took longer than {steps[done][2]:g} s" if event.timed_out else f"failed ({event.exit_code})"
+            raise ApplyError(f"{event.id} {why}: {text}", host=connection.host, hint=AGAIN)
+        done += 1
+    ended = running.finish()
+    if done != len(steps):
+        raise ApplyError(f"the stream ended in {steps[done][0]}: {ended.stderr.strip()[-500:]}", host=connection.host, hint=AGAIN)
+
+
+def _host(applying: Applying, connection: Connection, plan: HostPlan, first: bool) -> None:
+    for change in plan.changes:
+        if change.blob is not None:
+            applying.pushes[plan.host].wait(change.blob.sha256)
+    steps: list[Step] = [(change.key, change.commands, change.deadline_s) for change in plan.changes]
+    payload = b"".join(change.payload for change in plan.changes)
+    if first and plan.host in applying.ledgers:
+        step, text = _ledger_step(applying.ledgers[plan.host])
+        steps, payload = [step, *steps], text + payload
+    steps += [(f"gate/{gate.name}", gate.text, gate.deadline_s) for gate in plan.gates]
+    run_steps(connection, steps, payload, applying.listener)
+
+
+def _stage(applying: Applying, stage: Stage, started: set[str], failed: set[str]) -> list[KbError]:
+    """The hosts that may go together, then the others one by one; the first failure of those ends them."""
+    plans = [plan for plan in stage.hosts if plan.host not in failed and plan.host != CLUSTER]  # the API has its own way: api.apply
+    together = {plan.host: plan for plan in plans if not plan.serial}
+    first = {plan.host for plan in plans if plan.host not in started}
+    outcomes = applying.pool.map(
+        lambda host, c: _host(applying, c, together[host.name], host.name in first), [applying.spec.host(name) for name in together]
+    )
+    errors = [outcome.error for outcome in outcomes.values() if outcome.error is not None]
+    for plan in plans:
+        if plan.serial and not errors:
+            alone = applying.pool.map(lambda _, c, p=plan: _host(applying, c, p, p.host in first), [applying.spec.host(plan.host)])
+            errors += [outcome.error for outcome in alone.values() if outcome.error is not None]
+    started |= {plan.host for plan in plans}
+    return errors
+
+
+def apply(applying: Applying, stages: tuple[Stage, ...]) -> None:
+    """Run *stages*. ApplyError with a Problem for each failed host; what succeeded stays."""
+    started: set[str] = set()
+    failed: set[str] = set()
+    errors: list[KbError] = []
+    for stage in stages:
+        began = clock.monotonic_s()
+        applying.listener(StageStarted(stage=stage.name))
+        new = _stage(applying, stage, started, failed)
+        applying.listener(StageFinished(stage=stage.name, seconds=clock.monotonic_s() - began))
+        errors += new
+        failed |= {error.host for error in new}
+        if any(applying.spec.host(error.host).is_master for error in new):
+            break
+    if errors:
+        problems = [Problem(where=error.host, what=error.message, hint=error.hint) for error in errors]
+        hosts = ", ".join(sorted(failed))
+        raise ApplyError(f"{len(failed)} host(s) failed: {hosts}", problems=problems, hint=f"Mend the cause. {AGAIN}")

@@ -1,0 +1,88 @@
+"""One read per host: every probe in one program over one channel, cut apart by a random marker."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from kbootstrap.catalog import paths
+from kbootstrap.errors import CommandError
+from kbootstrap.model.cluster import ClusterSpec
+from kbootstrap.model.desired import Desired
+from kbootstrap.model.facts import Observed
+from kbootstrap.model.plan import Action, Change, Plan
+from kbootstrap.model.resource import File
+from kbootstrap.plan import facts
+from kbootstrap.remote import fuse
+from kbootstrap.remote.connection import Connection
+from kbootstrap.remote.pool import Pool
+from kbootstrap.resources import KINDS, binary
+from kbootstrap.resources.difference import sh
+from kbootstrap.store import clock
+
+READ_DEADLINE_S = 120.0  # hashing every binary of a host anew is most of it
+
+
+def sections(desired: Desired, host: str, *, deep: bool) -> list[tuple[str, str]]:
+    """(id, sh text) of everything that is read; known before the first contact."""
+    found = [("facts", facts.PROBE), ("ledger", f"[ ! -r {paths.LEDGER} ] || cat {paths.LEDGER}\n")]
+    found.append(("blobs", f"[ ! -d {paths.BLOBS} ] || ls {paths.BLOBS}\n"))
+    for kind, names in desired.names(host).items():
+        text = binary.probe(names, deep=True) if kind == "binary" and deep else KINDS[kind].probe(names)
+        found.append((kind, text))
+    return found
+
+
+def read(connection: Connection, desired: Desired, *, deep: bool = False) -> Observed:
+    """Read one host. CommandError if a probe itself fails (a probe answers «absent» with exit code 0)."""
+    marker = secrets.token_hex(8)
+    asked = sections(desired, connection.host, deep=deep)
+    before, began = clock.epoch_s(), clock.monotonic_s()
+    running = connection.run(fuse.read_program(asked, marker), deadline_s=READ_DEADLINE_S)
+    answers = {section.id: _text(section, connection.host) for section in fuse.split(running.lines(), marker)}
+    ended = running.finish()
+    if len(answers) != len(asked):
+        raise CommandError(f"the read ended early ({ended.exit_code}): {ended.stderr.strip()[-300:]}", host=connection.host)
+    took = clock.monotonic_s() - began
+    kinds = {kind: KINDS[kind].parse(answers[kind]) for kind in KINDS if kind in answers}
+    kinds["blob"] = dict.fromkeys(answers["blobs"].split(), True)
+    seen = facts.parse(answers["facts"], now_s=before + took / 2)
+    return Observed(host=connection.host, facts=seen, ledger=answers["ledger"], kinds=kinds, seconds=took)
+
+
+def _text(section: fuse.Section, host: str) -> str:
+    if section.exit_code != 0:
+        raise CommandError(f"the probe of {section.id} failed ({section.exit_code}): {section.output[-300:]!r}", host=host)
+    return section.output.decode("utf-8", "replace")
+
+
+def with_contents(plan: Plan, spec: ClusterSpec, pool: Pool) -> Plan:
+    """*plan* with the present text of every changed text file, for its diff: a second read, only of hosts where such a file differs."""
+    wanted = {host.name: [c.key for c in plan.changes() if c.host == host.name and _is_text(c)] for host in spec.hosts}
+    hosts = [host for host in spec.hosts if wanted[host.name]]
+    outcomes = pool.map(lambda host, connection: _contents(connection, wanted[host.name]), hosts)
+    found = {(name, path): text for name, outcome in outcomes.items() if outcome.ok for path, text in outcome.get().items()}
+    stages = [
+        replace(stage, hosts=tuple(replace(h, changes=tuple(_with_before(c, found) for c in h.changes)) for h in stage.hosts))
+        for stage in plan.stages
+    ]
+    return Plan(stages=tuple(stages))
+
+
+def _is_text(change: Change) -> bool:
+    return change.action is Action.UPDATE and isinstance(change.resource, File) and change.after is not None and change.before is None
+
+
+def _with_before(change: Change, found: Mapping[tuple[str, str], bytes]) -> Change:
+    text = found.get((change.host, change.key))
+    return change if text is None or not _is_text(change) else replace(change, before=text.decode("utf-8", "replace"))
+
+
+def _contents(connection: Connection, wanted: Sequence[str]) -> dict[str, bytes]:
+    marker = secrets.token_hex(8)
+    program = fuse.read_program([(path, sh("head", "-c", "262144", "--", path) + "\n") for path in wanted], marker)
+    running = connection.run(program, deadline_s=30.0)
+    found = {section.id: section.output for section in fuse.split(running.lines(), marker) if section.exit_code == 0}
+    running.finish()
+    return found

@@ -1,0 +1,125 @@
+"""Health from outside, of a cluster that should be whole: etcd, API servers, nodes, and the certificates really served."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+from kbootstrap.catalog import ports
+from kbootstrap.engine import cluster
+from kbootstrap.engine.prepare import Prepared
+from kbootstrap.errors import KbError
+from kbootstrap.model.cluster import EndpointKind, Host
+from kbootstrap.model.report import Result
+from kbootstrap.pki.inspect import fingerprint
+from kbootstrap.plan.checks.gates import etcdctl, kubectl
+from kbootstrap.remote.connection import Connection
+from kbootstrap.remote.pool import Pool
+from kbootstrap.remote.tls import served_certificate
+
+SERVED = (("apiserver", ports.API), ("etcd-server", ports.ETCD_CLIENT), ("etcd-peer", ports.ETCD_PEER), ("kubelet-server", ports.KUBELET))
+LOOPBACK = "127.0.0.1"
+LOOPBACK_SERVED = (("controller-manager", ports.CONTROLLER_MANAGER), ("scheduler", ports.SCHEDULER))
+
+
+def _master_program(host: Host) -> str:
+    return (
+        f'{etcdctl(host)} endpoint status -w json; echo "etcd=$?"\n{kubectl(host)} --request-timeout=4s get --raw /readyz; echo; echo "readyz=$?"\n'
+    )
+
+
+def _master(prepared: Prepared, connection: Connection) -> list[Result]:
+    host = prepared.spec.host(connection.host)
+    _, output, stderr = cluster.one(connection, _master_program(host), deadline_s=30)
+    text = output.decode("utf-8", "replace")
+    etcd_ok = "etcd=0" in text
+    detail = _etcd_detail(text) if etcd_ok else _last(stderr)
+    results = [
+        Result(check="etcd", where=host.name, ok=etcd_ok, detail=detail, hint=f"On {host.name}: journalctl -u etcd -n 50"),
+        Result(
+            check="readyz",
+            where=host.name,
+            ok="readyz=0" in text and "\nok\n" in f"\n{text}",
+            detail="ok" if "readyz=0" in text else _last(stderr),
+            hint=f"On {host.name}: journalctl -u kube-apiserver -n 50",
+        ),
+    ]
+    return results + _served(prepared, connection)
+
+
+def _last(stderr: str) -> str:
+    return (stderr.strip().splitlines() or ["no answer"])[-1][-200:]
+
+
+def _etcd_detail(text: str) -> str:
+    for line in text.splitlines():
+        if line.startswith("["):
+            status = json.loads(line)[0]["Status"]
+            is_leader = status["leader"] == status["header"]["member_id"]
+            return f"{'leader' if is_leader else 'follower'}, {status['version']}, {status['dbSize'] / 1e6:.0f} MB"
+    return "healthy"
+
+
+def _served(prepared: Prepared, connection: Connection) -> list[Result]:
+    """The certificate that each port serves is the one that the operator's PKI holds: «renewed but not restarted» is found here."""
+    host = prepared.spec.host(connection.host)
+    rows = [(name, port, str(host.address), (host,)) for name, port in SERVED if host.is_master or name == "kubelet-server"]
+    rows += [(name, port, LOOPBACK, (host,)) for name, port in LOOPBACK_SERVED if host.is_master]
+    if prepared.spec.endpoint.kind is not EndpointKind.EXTERNAL:
+        rows.append(("apiserver", ports.API, LOOPBACK, prepared.spec.masters))  # the node-local endpoint: any master's API server
+    results = []
+    for name, port, address, owners in rows:
+        where = f"{host.name} {address}:{port.number}"
+        try:
+            served = sha256(served_certificate(connection, address, port.number, timeout_s=10)).hexdigest()
+        except KbError as error:
+            results.append(Result(check="served-certificate", where=where, ok=False, detail=error.message, hint="invoke cluster.status"))
+            continue
+        ok = served in {fingerprint(prepared.pki.pair(f"{owner.name}/{name}").cert_pem) for owner in owners}
+        detail = f"{name} {served[:16]}" if ok else f"serves {served[:16]}, which is not {name} of inventory/{prepared.folder.name}/pki"
+        results.append(Result(check="served-certificate", where=where, ok=ok, detail=detail, hint="" if ok else "invoke cluster.up"))
+    return results
+
+
+def hosts(prepared: Prepared, pool: Pool) -> list[Result]:
+    """etcd and /readyz of every master, the served certificates of every host; an unreachable host is a result too."""
+
+    def check(host: Host, connection: Connection) -> list[Result]:
+        return _master(prepared, connection) if host.is_master else _served(prepared, connection)
+
+    outcomes = pool.map(check)
+    results: list[Result] = []
+    for name, outcome in outcomes.items():
+        if outcome.error is not None:
+            results.append(Result(check="reachable", where=name, ok=False, detail=outcome.error.message, hint=outcome.error.hint))
+        else:
+            results += outcome.get()
+    return results
+
+
+def nodes(live: Mapping[str, Any], names: Sequence[str]) -> Iterator[Result]:
+    """Each host's node is Ready, from the API's own objects."""
+    found = {item["metadata"]["name"]: item for item in live.get("items", []) if item.get("kind") == "Node"}
+    for name in names:
+        conditions = {c["type"]: c for c in found.get(name, {}).get("status", {}).get("conditions", [])}
+        ready = conditions.get("Ready", {"status": "absent", "message": "not registered"})
+        ok = ready["status"] == "True"
+        detail = "Ready" if ok else f"Ready is {ready['status']}: {ready.get('message', '')}"[:300]
+        yield Result(check="node", where=name, ok=ok, detail=detail, hint="" if ok else f"On {name}: journalctl -u kubelet -n 50")
+
+
+def deployments(live: Mapping[str, Any]) -> Iterator[Result]:
+    """Each deployment of ours has all its replicas available."""
+    for item in live.get("items", []):
+        if item.get("kind") == "Deployment":
+            wanted, have = item["spec"]["replicas"], item.get("status", {}).get("availableReplicas", 0)
+            where = f"{item['metadata']['namespace']}/{item['metadata']['name']}"
+            yield Result(
+                check="deployment",
+                where=where,
+                ok=have >= wanted,
+                detail=f"{have} of {wanted} available",
+                hint=f"kubectl -n {where.replace('/', ' describe deployment ')}",
+            )

@@ -1,0 +1,102 @@
+"""Bytes flow early: one stream per host brings every blob that its plan needs, in the order of the stages, while the first stages run.
+
+A blob is hashed again on the host before it counts; a stage that needs it waits for just that one.
+"""
+
+from __future__ import annotations
+
+import mmap
+import secrets
+import threading
+from collections.abc import Iterator, Sequence
+
+from kbootstrap.catalog import paths
+from kbootstrap.errors import ApplyError, KbError
+from kbootstrap.model.events import Listener, Progress
+from kbootstrap.model.resource import Blob
+from kbootstrap.remote import fuse
+from kbootstrap.remote.connection import Connection
+
+CHUNK = 1 << 20
+AGAIN = "Run the same command again; it goes on where it stopped."
+SLOWEST_BYTES_PER_S = 250_000  # the deadline of a push: a line slower than 2 Mbit/s is an error, not patience
+
+
+class Push:
+    """The blobs on their way to one host. ``wait(sha256)`` returns once it lies verified in the store, or raises why it does not."""
+
+    def __init__(self, connection: Connection, blobs: Sequence[Blob], listener: Listener) -> None:
+        self._connection = connection
+        self._blobs = blobs
+        self._listener = listener
+        self._arrived = {blob.sha256: threading.Event() for blob in blobs}
+        self._error: KbError | None = None
+        self._thread = threading.Thread(target=self._run, name=f"push-{connection.host}", daemon=True)
+
+    def start(self) -> Push:
+        """Begin sending; returns at once."""
+        if self._blobs:
+            self._thread.start()
+        return self
+
+    def wait(self, sha256: str) -> None:
+        """Block until the blob is there. ApplyError or ConnectError if it will not come."""
+        event = self._arrived.get(sha256)
+        if event is None:
+            return
+        event.wait()
+        if self._error is not None:
+            raise self._error
+
+    def join(self) -> None:
+        """Wait for the stream's end."""
+        if self._blobs:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._send()
+        except KbError as error:
+            self._error = error
+        finally:
+            for event in self._arrived.values():
+                event.set()
+
+    def _send(self) -> None:
+        marker = secrets.token_hex(8)
+        total = sum(blob.size for blob in self._blobs)
+        deadline_s = 60 + total / SLOWEST_BYTES_PER_S
+        steps = [(blob.sha256, _store(blob), deadline_s) for blob in self._blobs]
+        program = f"mkdir -p {paths.BLOBS}; chmod 0700 {paths.STATE}; rm -f {paths.BLOBS}/.part-*\n" + fuse.change_program(steps, marker)
+        running = self._connection.run(program, payload=self._payload(total), deadline_s=deadline_s + 60)
+        for event in fuse.follow(running.lines(), marker):
+            if isinstance(event, fuse.Ended):
+                self._ended(event)
+        done = running.finish()
+        if not all(event.is_set() for event in self._arrived.values()):
+            raise ApplyError(f"upload ended early: {done.stderr.strip()[-300:]}", host=self._connection.host, hint=AGAIN)
+
+    def _ended(self, event: fuse.Ended) -> None:
+        if event.exit_code != 0:
+            text = event.output.decode("utf-8", "replace").strip()
+            raise ApplyError(f"upload of {event.id[:12]} failed: {text}", host=self._connection.host, hint=AGAIN)
+        self._arrived[event.id].set()
+
+    def _payload(self, total: int) -> Iterator[memoryview]:
+        done = 0
+        for blob in self._blobs:
+            with blob.path.open("rb") as file:
+                view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))  # closed when the last slice is gone
+            for start in range(0, blob.size, CHUNK):
+                yield view[start : start + CHUNK]
+                done += min(CHUNK, blob.size - start)
+                self._listener(Progress(host=self._connection.host, label="upload", done=done, total=total))
+
+
+def _store(blob: Blob) -> str:
+    part, final = f"{paths.BLOBS}/.part-{blob.sha256}", f"{paths.BLOBS}/{blob.sha256}"
+    return (
+        f"head -c {blob.size} > {part}\n"
+        f"echo '{blob.sha256}  {part}' | sha256sum -c --status || {{ echo 'sha256 differs after upload'; rm -f {part}; exit 1; }}\n"
+        f"mv -f {part} {final}\n"
+    )

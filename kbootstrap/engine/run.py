@@ -1,0 +1,166 @@
+"""The story of ``cluster.up`` on one page: prepare, read, check, plan, ask, apply, verify.
+
+Everything before ``apply`` changes nothing on any host. What a dry run is stands here and nowhere else: stop after the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+
+import kbootstrap
+from kbootstrap.engine import api, gather, health
+from kbootstrap.engine.apply import Applying, apply, ledgers
+from kbootstrap.engine.prepare import Prepared, ca_file_sha256, prepare
+from kbootstrap.engine.push import Push
+from kbootstrap.errors import PreflightError, Problem, VerifyError
+from kbootstrap.model.events import Listener, Note
+from kbootstrap.model.facts import Observed
+from kbootstrap.model.plan import Plan
+from kbootstrap.model.report import Result
+from kbootstrap.model.resource import Blob
+from kbootstrap.plan import build
+from kbootstrap.plan import ledger as ledger_of
+from kbootstrap.plan.checks import preflight
+from kbootstrap.plan.checks.finding import Context, Finding
+from kbootstrap.plan.ledger import Ledger
+from kbootstrap.remote.lock import Owner
+from kbootstrap.remote.lock import hold as hold_host
+from kbootstrap.remote.pool import Pool
+from kbootstrap.store import clock
+from kbootstrap.store.folder import Folder
+from kbootstrap.store.lock import hold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the user asked for. *confirm* is asked with the plan before anything changes; *connect* opens the pool of a spec's hosts."""
+
+    folder: Folder
+    listener: Listener
+    connect: Callable[[Prepared], Pool]
+    confirm: Callable[[Plan], bool] = lambda plan: True
+    limit: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    deep: bool = False
+    take_lock: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One look at everything: what was read, what was found unfit, and the plan that follows."""
+
+    observed: Mapping[str, Observed]
+    ledgers: Mapping[str, Ledger]
+    findings: tuple[Finding, ...]
+    plan: Plan
+    live: Mapping[str, object] | None
+    leader: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a run did and found. *applied* is empty for a dry run, a refusal, and when nothing was to be done."""
+
+    prepared: Prepared
+    picture: Picture
+    applied: bool
+    results: tuple[Result, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def look(request: Request, prepared: Prepared, pool: Pool) -> Picture:
+    """One read per host, the preflight of all hosts at once, and the plan. PreflightError or ConnectError lists every host's problems."""
+    names = [h for h in prepared.spec.hosts if not request.limit or h.name in request.limit]
+    began = clock.monotonic_s()
+    outcomes = pool.map(lambda _, connection: gather.read(connection, prepared.desired, deep=request.deep), names)
+    observed = {name: outcome.get() for name, outcome in outcomes.items() if outcome.ok}
+    broken = [Problem(where=name, what=o.error.message, hint=o.error.hint) for name, o in outcomes.items() if o.error is not None]
+    request.listener(Note(text=f"read {len(observed)} hosts in {clock.monotonic_s() - began:.1f} s"))
+    if broken:
+        first = next(o.error for o in outcomes.values() if o.error is not None)
+        raise type(first)(f"{len(broken)} of {len(names)} hosts cannot be read", problems=broken, hint="Mend them, or leave them out with --limit.")
+    found = {name: ledger_of.parse(seen.ledger, name) for name, seen in observed.items()}
+    context = Context(
+        spec=prepared.spec, observed=observed, ledgers=found, cluster_id=prepared.state.cluster_id, ca_sha256=ca_file_sha256(prepared.pki)
+    )
+    findings = preflight(context)
+    refused = [f for f in findings if not f.warning]
+    if refused:
+        problems = [Problem(where=f.host, what=f.what, hint=f.hint) for f in refused]
+        raise PreflightError(f"{len(refused)} preflight check(s) failed; nothing was changed", problems=problems)
+    for finding in findings:
+        request.listener(Note(host=finding.host, text=f"{finding.what} {finding.hint}", warning=True))
+    leader, live = api.ask(prepared, pool, observed)
+    plan = build.plan(prepared.desired, observed, found, live, only=request.only, limited=bool(request.limit))
+    return Picture(observed=observed, ledgers=found, findings=findings, plan=plan, live=live, leader=leader)
+
+
+def plan(request: Request) -> Outcome:
+    """The dry run: certificates that are missing are issued into memory, nothing is written anywhere."""
+    prepared = prepare(request.folder, request.listener, dry=True)
+    with request.connect(prepared) as pool:
+        picture = look(request, prepared, pool)
+        picture = replace(picture, plan=gather.with_contents(picture.plan, prepared.spec, pool))
+        return Outcome(prepared=prepared, picture=picture, applied=False)
+
+
+def up(request: Request) -> Outcome:
+    """Make it so, and prove it. VerifyError when everything was applied and the cluster is still not as desired."""
+    with hold(request.folder.root, "cluster.up"):
+        prepared = prepare(request.folder, request.listener, dry=False)
+        with request.connect(prepared) as pool:
+            picture = look(request, prepared, pool)
+            if picture.plan.empty:
+                return Outcome(prepared=prepared, picture=picture, applied=False, results=_checked(request, prepared, pool, picture, full=False))
+            if not request.confirm(picture.plan):
+                return Outcome(prepared=prepared, picture=picture, applied=False)
+            with _locked(request, prepared, pool, picture):
+                _execute(request, prepared, pool, picture)
+                after = look(request, prepared, pool)
+            if not after.plan.empty:
+                problems = [Problem(where=c.id, what=c.reason) for c in after.plan.changes()]
+                raise VerifyError("still different after the apply", problems=problems, hint="Something on these hosts changes them back.")
+            return Outcome(prepared=prepared, picture=picture, applied=True, results=_checked(request, prepared, pool, after, full=True))
+
+
+def verify(request: Request) -> Outcome:
+    """Read everything again; the plan must be empty, and the cluster must serve: DNS, pod to pod, services, certificates."""
+    prepared = prepare(request.folder, request.listener, dry=True)
+    with request.connect(prepared) as pool:
+        picture = look(request, prepared, pool)
+        return Outcome(prepared=prepared, picture=picture, applied=False, results=_checked(request, prepared, pool, picture, full=True))
+
+
+@contextmanager
+def _locked(request: Request, prepared: Prepared, pool: Pool, picture: Picture) -> Iterator[None]:
+    """The lock of every host, held by a shell of this run; LockError names the holder of the first that is taken."""
+    owner = Owner.here("cluster.up")
+    with ExitStack() as stack:
+        for name in picture.observed:
+            stack.enter_context(hold_host(pool.connection(prepared.spec.host(name)), owner, take=request.take_lock))
+        yield
+
+
+def _execute(request: Request, prepared: Prepared, pool: Pool, picture: Picture) -> None:
+    """The bytes of every stage begin to flow at once; the stages follow; the API comes last."""
+    needed = {host: _blobs(picture, host) for host in picture.observed}
+    pushes = {host: Push(pool.connection(prepared.spec.host(host)), blobs, request.listener).start() for host, blobs in needed.items()}
+    identity = Ledger(cluster_id=prepared.state.cluster_id, cluster=prepared.spec.name, version=kbootstrap.__version__)
+    complete = ledgers(picture.plan, picture.observed, picture.ledgers, identity)
+    applying = Applying(spec=prepared.spec, pool=pool, listener=request.listener, ledgers=complete, pushes=pushes)
+    apply(applying, picture.plan.stages)
+    api.apply(prepared, pool, request.listener, picture.plan)
+
+
+def _blobs(picture: Picture, host: str) -> list[Blob]:
+    there = picture.observed[host].kinds["blob"]
+    mine = [c.blob for s in picture.plan.stages for h in s.hosts if h.host == host for c in h.changes if c.blob is not None]
+    return list({blob.sha256: blob for blob in mine if blob.sha256 not in there}.values())
+
+
+def _checked(request: Request, prepared: Prepared, pool: Pool, picture: Picture, *, full: bool) -> tuple[Result, ...]:
+    results = health.hosts(prepared, pool)
+    results += api.wait_ready(prepared, pool, patient=full)
+    return tuple(results)

@@ -1,0 +1,51 @@
+"""Desired and observed → Plan: every host compared in every stage, and the objects of the Kubernetes API last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kbootstrap.model.desired import Desired
+from kbootstrap.model.facts import Observed
+from kbootstrap.model.plan import CLUSTER, Change, Gate, HostPlan, Plan, Stage
+from kbootstrap.plan import manifests
+from kbootstrap.plan.compare import compare_stage, stale
+from kbootstrap.plan.ledger import Ledger
+from kbootstrap.plan.stages import STAGES
+
+ADD_ONS = STAGES[-1].name
+
+
+def _gates(changes: tuple[Change, ...], gates: tuple[Gate, ...]) -> tuple[Gate, ...]:
+    """Gates wait for services that were started; a changed file mode needs none."""
+    return gates if any(c.key.startswith("service/") for c in changes) else ()
+
+
+def plan(
+    desired: Desired,
+    observed: Mapping[str, Observed],
+    ledgers: Mapping[str, Ledger],
+    live: Mapping[str, Any] | None,
+    *,
+    only: tuple[str, ...] = (),
+    limited: bool = False,
+) -> Plan:
+    """The plan for the hosts that were read. *live* are the API's objects (None: no API answers); *only* keeps changes by id or key."""
+    stages = []
+    for stage in STAGES:
+        hosts = []
+        for name, seen in observed.items():
+            wanted = desired.hosts[name][stage.name]
+            first = stale(name, desired, ledgers[name]) if stage is STAGES[0] else ()
+            changes = _kept((*first, *compare_stage(name, wanted, seen, ledgers[name])), only)
+            if changes:
+                hosts.append(HostPlan(host=name, changes=changes, gates=_gates(changes, wanted.gates)))
+        if stage.name == ADD_ONS and (objects := () if limited else _kept(manifests.compare(desired.cluster, live), only)):
+            hosts.append(HostPlan(host=CLUSTER, changes=objects))
+        if hosts:
+            stages.append(Stage(name=stage.name, hosts=tuple(hosts)))
+    return Plan(stages=tuple(stages))
+
+
+def _kept(changes: tuple[Change, ...], only: tuple[str, ...]) -> tuple[Change, ...]:
+    return tuple(c for c in changes if not only or c.id in only or c.key in only)

@@ -1,0 +1,68 @@
+"""Text for an operator at 3 a.m.: one line per change with its reason, aligned; symbols + ~ - !; colour nowhere needed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+
+from kbootstrap.model.plan import Change, Plan
+from kbootstrap.model.report import Result
+
+
+def _folded(changes: Iterable[Change]) -> dict[tuple[str, str, str], list[Change]]:
+    """Changes alike on several hosts, as one: (symbol, key, reason) → changes."""
+    found: dict[tuple[str, str, str], list[Change]] = {}
+    for change in changes:
+        found.setdefault((change.action.value, change.key, change.reason), []).append(change)
+    return found
+
+
+def plan(value: Plan, *, diffs: bool = True) -> Iterator[str]:
+    """A line per change, folded over hosts, below its stage; behind a changed text file its unified diff."""
+    if value.empty:
+        yield "Nothing to do: every host is as the inventory wants it."
+        return
+    for stage in value.stages:
+        yield f"{stage.name}"
+        rows = _folded(change for host in stage.hosts for change in host.changes)
+        key_width = min(56, max(len(key) for _, key, _ in rows))
+        host_width = min(20, max(len(_hosts(group)) for group in rows.values()))
+        for (symbol, key, reason), group in rows.items():
+            yield f"  {symbol} {_hosts(group):<{host_width}}  {key:<{key_width}}  {reason}"
+            for change in group:
+                if diffs and change.before is not None and change.after is not None and "\n" in change.before + change.after:
+                    yield from diff(change)
+    yield summary(value)
+
+
+def _hosts(group: Sequence[Change]) -> str:
+    return ",".join(change.host for change in group)
+
+
+def diff(change: Change) -> Iterator[str]:
+    """The unified diff of a change, indented."""
+    before, after = (change.before or "").splitlines(), (change.after or "").splitlines()
+    for line in difflib.unified_diff(before, after, f"{change.id} (now)", f"{change.id} (wanted)", lineterm=""):
+        yield f"      {line}"
+
+
+def summary(value: Plan) -> str:
+    """``12 changes on 3 hosts: 8 +, 2 ~, 2 !``."""
+    changes = list(value.changes())
+    hosts = len({change.host for change in changes})
+    counts = [f"{sum(c.action.value == symbol for c in changes)} {symbol}" for symbol in "+~-!" if any(c.action.value == symbol for c in changes)]
+    return f"{len(changes)} change{'s' if len(changes) != 1 else ''} on {hosts} host{'s' if hosts != 1 else ''}: {', '.join(counts)}"
+
+
+def results(values: Sequence[Result], *, every: bool = False) -> Iterator[str]:
+    """A line per kind of check when all is well, and a line with its hint for each that is not."""
+    kinds = dict.fromkeys(value.check for value in values)
+    width = max((len(kind) for kind in kinds), default=0)
+    for kind in kinds:
+        mine = [value for value in values if value.check == kind]
+        bad = [value for value in mine if not value.ok]
+        shown = mine if every else bad
+        if not bad and not every:
+            yield f"  ok  {kind:<{width}}  {len(mine)}  {mine[0].detail if len(mine) == 1 else ''}".rstrip()
+        for value in shown:
+            yield f"  {'ok' if value.ok else '!!'}  {kind:<{width}}  {value.where}: {value.detail}{'' if value.ok else '  → ' + value.hint}"

@@ -1,0 +1,153 @@
+"""Role × host → resources and gates. Everything comes from the operator's side: inventory, PKI, artifacts, templates; nothing from the host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+
+from kbootstrap import kubeconfig
+from kbootstrap.catalog import names, paths
+from kbootstrap.errors import RoleError
+from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.pki import KeyPair, Pki, Place
+from kbootstrap.model.resource import (
+    Binary,
+    Blob,
+    ContainerImage,
+    Directory,
+    File,
+    Module,
+    Package,
+    Resource,
+    Service,
+    Swap,
+    Sysctl,
+    User,
+)
+from kbootstrap.pki.profiles import CAS, PLACES
+from kbootstrap.render import encryption
+from kbootstrap.render.context import Inputs, view
+from kbootstrap.render.env import Renderer
+from kbootstrap.rolebook.predicates import PREDICATES
+from kbootstrap.rolebook.role import Input, On, RoleDef, Rollout, ServiceDef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """All that expansion draws from. *binaries*: arch → name → blob; *images*: arch → name → (reference, blob or None when hosts pull)."""
+
+    spec: ClusterSpec
+    pki: Pki
+    renderer: Renderer
+    pod_ranges: Mapping[str, IPv4Network]
+    binaries: Mapping[str, Mapping[str, Blob]]
+    images: Mapping[str, Mapping[str, tuple[str, Blob | None]]]
+    etcd_state: Mapping[str, str] = field(default_factory=dict)
+
+    def view(self, host: Host, inputs: Inputs | None = None) -> Mapping[str, object]:
+        """What a template may see."""
+        references = {name: ref for name, (ref, _) in self.images[host.arch].items()}
+        state = self.etcd_state.get(host.name, "new")
+        return view(self.spec, host, pod_ranges=self.pod_ranges, images=references, inputs=inputs, etcd_state=state)
+
+
+def applies(role: RoleDef, spec: ClusterSpec, host: Host) -> bool:
+    """Whether *host* gets *role*."""
+    on = role.on is On.ALL or (role.on is On.MASTER and host.is_master) or (role.on is On.WORKER and host.is_worker)
+    return on and (not role.when or PREDICATES[role.when](spec, host))
+
+
+def _owner(owner: str) -> str:
+    return owner if ":" in owner else f"{owner}:{owner}"
+
+
+def _certs(world: World, role: RoleDef, host: Host) -> Iterator[File]:
+    for name in role.certs:
+        if name in CAS:
+            place = PLACES[name]
+            yield File(name=place.cert, content=world.pki.trust(name), mode=0o644, owner=_owner(place.owner))
+        elif name == "sa":
+            yield File(name=paths.SA_KEY, content=world.pki.sa_key, mode=0o600, secret=True)
+            yield File(name=paths.SA_PUB, content=world.pki.sa_pub, mode=0o644)
+        elif name == "encryption":
+            content = encryption.encryption_config(world.pki.encryption_key).encode()
+            yield File(name=paths.ENCRYPTION_CONFIG, content=content, mode=0o600, secret=True)
+        elif name in PLACES:
+            yield from _pair(PLACES[name], world.pki.pair(f"{host.name}/{name}"))
+        else:
+            raise RoleError(
+                f"roles/{role.name}/role.yml: no certificate is called «{name}»", hint=f"Known: {', '.join(('sa', 'encryption', *PLACES))}."
+            )
+
+
+def _pair(place: Place, pair: KeyPair) -> Iterator[File]:
+    owner = _owner(place.owner)
+    if place.combined:
+        yield File(name=place.cert, content=pair.combined, mode=0o600, owner=owner, secret=True)
+        return
+    yield File(name=place.cert, content=pair.cert_pem, mode=0o644, owner=owner)
+    yield File(name=place.key, content=pair.key_pem, mode=0o600, owner=owner, secret=True)
+
+
+def _kubeconfigs(world: World, role: RoleDef, host: Host) -> Iterator[File]:
+    ca_pem = world.pki.trust(names.CLUSTER_CA)
+    for component in role.kubeconfigs:
+        pair = world.pki.pair("admin" if component == "admin" else f"{host.name}/{component}-client")
+        text = kubeconfig.for_host(world.spec, host, component, ca_pem=ca_pem, pair=pair)
+        yield File(name=paths.kubeconfig(component), content=text.encode(), mode=0o600, secret=True)
+
+
+def _service(world: World, role: RoleDef, host: Host, definition: ServiceDef, groups: Mapping[Input, Sequence[File]]) -> tuple[File, Service]:
+    files = [file for group in definition.inputs if group in groups for file in groups[group]]
+    binaries = tuple(b.target for b in role.binaries) if Input.BINARIES in definition.inputs else ()
+    inputs = Inputs(unit=definition.unit, files=tuple(f.name for f in files), binaries=binaries)
+    text = world.renderer.render(definition.template, world.view(host, inputs))
+    unit = File(name=paths.unit(definition.unit), content=text.encode(), mode=0o600)
+    digests = {f.name: f.sha256 for f in (*files, unit)}
+    serial = role.rollout is Rollout.SERIAL
+    return unit, Service(name=definition.unit, inputs=digests, binaries=binaries, serial=serial)
+
+
+def _prepared(role: RoleDef) -> Iterator[Resource]:
+    yield from (Package(name=name) for name in role.packages)
+    yield from (User(name=u.name, home=u.home) for u in role.users)
+    yield from (Directory(name=d.path, mode=d.mode, owner=_owner(d.owner)) for d in role.directories)
+
+
+def _blob(table: Mapping[str, Blob], role: RoleDef, name: str) -> Blob:
+    try:
+        return table[name]
+    except KeyError:
+        raise RoleError(f"roles/{role.name}/role.yml: no binary is called «{name}»", hint=f"Known: {', '.join(sorted(table))}.") from None
+
+
+def expand(world: World, role: RoleDef, host: Host) -> Iterator[Resource]:
+    """The resources of *role* on *host*, in the order of their creation: what a service needs before the service."""
+    yield from _prepared(role)
+    if host.host.modules != "leave":
+        yield from (Module(name=name) for name in role.modules)
+    if host.host.sysctl != "leave":
+        namespaced = host.host.sysctl == "namespaced"
+        yield from (Sysctl(name=k, value=v) for k, v in role.sysctl if not namespaced or k.startswith("net."))
+    if role.swap and host.host.swap == "off":
+        yield Swap(name="swap")
+    yield from (Binary(name=b.target, blob=_blob(world.binaries[host.arch], role, b.name)) for b in role.binaries)
+    groups: dict[Input, list[File]] = {
+        Input.CERTS: list(_certs(world, role, host)),
+        Input.KUBECONFIGS: list(_kubeconfigs(world, role, host)),
+        Input.FILES: [
+            File(
+                name=f.path, content=world.renderer.render(f.template, world.view(host)).encode(), mode=f.mode, owner=_owner(f.owner), secret=f.secret
+            )
+            for f in role.files
+        ],
+    }
+    for group in groups.values():
+        yield from group
+    for definition in role.services:
+        yield from _service(world, role, host, definition, groups)
+    for name in role.images:
+        reference, blob = world.images[host.arch][name]
+        if blob is not None:
+            yield ContainerImage(name=reference, blob=blob)

@@ -1,0 +1,128 @@
+"""What every task shares: which cluster, errors as lines and exit codes, the way in, bugs as one line and a saved trace."""
+
+from __future__ import annotations
+
+import functools
+import getpass
+import os
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from invoke.exceptions import Exit
+
+from kbootstrap.errors import InventoryError, KbError, PrivilegeError, UsageError
+from kbootstrap.model.cluster import Host
+from kbootstrap.store.folder import Folder
+
+P = ParamSpec("P")
+R = TypeVar("R")
+ROOT = Path("inventory")
+BUG = 70
+INTERRUPTED = 130
+
+CLUSTER_HELP = "folder below inventory/; by default the only one there (example aside), or KB_CLUSTER"
+JSON_HELP = "machine-readable output"
+
+
+def find_folder(cluster: str) -> Folder:
+    """The folder of *cluster*, of KB_CLUSTER, or the only one below inventory/ (example aside). UsageError names the ones there are."""
+    name = cluster or os.environ.get("KB_CLUSTER", "")
+    known = sorted(path.parent.name for path in ROOT.glob("*/cluster.yml"))
+    if name:
+        if name not in known:
+            raise UsageError(f"there is no {ROOT / name}/cluster.yml", hint=f"There is {', '.join(known) or 'none yet'}.")
+        return Folder(root=ROOT / name)
+    mine = [each for each in known if each != "example"]
+    if len(mine) != 1:
+        hint = f"Say which: --cluster {'|'.join(mine)}." if mine else "Write one: `./inv inventory.new --name lab --masters 10.0.0.11`."
+        raise UsageError(f"{len(mine) or 'no'} clusters in {ROOT}/", hint=hint)
+    return Folder(root=ROOT / mine[0])
+
+
+def say(text: str) -> None:
+    """A line on standard output."""
+    sys.stdout.write(text + "\n")
+
+
+def complain(text: str) -> None:
+    """A line on standard error."""
+    sys.stderr.write(text + "\n")
+
+
+def reported(body: Callable[P, R]) -> Callable[P, R]:
+    """Show a KbError as one block on stderr and end with its exit code; a bug as one line and the path of its trace (exit 70)."""
+
+    @functools.wraps(body)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return body(*args, **kwargs)
+        except KbError as error:
+            complain(block(error))
+            raise Exit(code=error.exit_code) from None
+        except KeyboardInterrupt:
+            complain("interrupted; nothing is lost. Run the same command again, it goes on where it stopped.")
+            raise Exit(code=INTERRUPTED) from None
+        except Exit:
+            raise
+        except Exception as error:  # the last line of defence: a traceback helps us, not the user
+            complain(f"error: this is a bug in kbootstrap: {type(error).__name__}: {error}\n  The trace is in {_save_trace()}; please report it.")
+            raise Exit(code=BUG) from None
+
+    return run
+
+
+def block(error: KbError) -> str:
+    """An error as a person reads it: what, every problem, the next command."""
+    lines = [f"error: {error}", *(f"  {problem}" for problem in error.problems), *([f"  {error.hint}"] if error.hint else [])]
+    return "\n".join(lines)
+
+
+def _save_trace() -> str:
+    handle, path = tempfile.mkstemp(prefix="kbootstrap-", suffix=".trace")
+    with os.fdopen(handle, "w") as file:
+        traceback.print_exc(file=file)
+    return path
+
+
+class Passwords:
+    """sudo's password of each host: a 0600 file named in the inventory, a descriptor, or asked for once. Never argv, never the environment."""
+
+    def __init__(self, *, ask: bool = False, descriptor: int = -1) -> None:
+        self._ask = ask
+        self._once = threading.Lock()
+        self._typed: str | None = os.fdopen(descriptor).readline().rstrip("\n") if descriptor >= 0 else None
+
+    def of(self, host: Host) -> Callable[[], str] | None:
+        """How to get the password of *host*, or None where sudo must not ask."""
+        sudo = host.ssh.sudo
+        if sudo.password_file is not None:
+            path = sudo.password_file
+            return lambda: _read_secret(path)
+        if sudo.password or self._ask or self._typed is not None:
+            return self._prompt
+        return None
+
+    def _prompt(self) -> str:
+        with self._once:
+            if self._typed is None:
+                if not sys.stdin.isatty():
+                    raise PrivilegeError(
+                        "sudo needs a password and there is no terminal to ask on", hint="Set ssh.sudo.password_file or use --sudo-password-fd."
+                    )
+                self._typed = getpass.getpass("sudo password of the hosts: ")
+            return self._typed
+
+
+def _read_secret(path: Path) -> str:
+    try:
+        mode = path.stat().st_mode & 0o777
+        if mode & 0o077:
+            raise InventoryError(f"{path} is readable by others (mode {mode:04o})", hint=f"Run: chmod 600 {path}")
+        return path.read_text().rstrip("\n")
+    except OSError as error:
+        raise InventoryError(f"{path}: {error.strerror}", hint="ssh.sudo.password_file names the file that holds sudo's password.") from None

@@ -1,0 +1,57 @@
+"""From options to a ``Request``, and from an ``Outcome`` to the screen; imported late, so that ``--list`` stays quick."""
+
+from __future__ import annotations
+
+import json as encoder
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+
+from rich.console import Console
+
+from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.run import Outcome, Request
+from kbootstrap.errors import Problem, VerifyError
+from kbootstrap.model.events import silent
+from kbootstrap.model.plan import Plan
+from kbootstrap.remote.pool import Pool
+from kbootstrap.remote.ssh import connect
+from kbootstrap.report import data, text
+from kbootstrap.report.live import Live
+from kbootstrap.store.folder import Folder
+from kbootstrap.tasks._common import Passwords, say
+
+
+@contextmanager
+def open_(
+    folder: Folder, *, quiet: bool, ask: bool, fd: int, limit: tuple[str, ...] = (), only: tuple[str, ...] = (), deep: bool = False,
+    confirm: Callable[[Plan], bool] = lambda plan: True, take_lock: bool = False,
+) -> Iterator[Request]:  # fmt: skip
+    """A request whose progress shows on standard error (not with *quiet*)."""
+    passwords = Passwords(ask=ask, descriptor=fd)
+
+    def pool(prepared: Prepared) -> Pool:
+        return Pool(prepared.spec.hosts, lambda host: connect(host, known_hosts=folder.known_hosts, password=passwords.of(host)))
+
+    live = Live(Console(stderr=True))
+    with nullcontext() if quiet else live:
+        listener = silent if quiet else live
+        yield Request(folder=folder, listener=listener, connect=pool, confirm=confirm, limit=limit, only=only, deep=deep, take_lock=take_lock)
+
+
+def show(outcome: Outcome, folder: Folder, *, as_json: bool, every: bool = False) -> None:
+    """The end of a run; VerifyError when a check failed."""
+    if as_json:
+        say(encoder.dumps({"applied": outcome.applied, **data.plan(outcome.picture.plan), "checks": data.results(outcome.results)}, indent=1))
+    else:
+        if outcome.picture.plan.empty and not outcome.applied:
+            say("0 changes: every host is as the inventory wants it.")
+        for line in text.results(outcome.results, every=every):
+            say(line)
+    bad = [result for result in outcome.results if not result.ok]
+    if bad:
+        problems = [Problem(where=f"{r.check} {r.where}", what=r.detail, hint=r.hint) for r in bad]
+        raise VerifyError(
+            f"{len(bad)} of {len(outcome.results)} checks failed", problems=() if not as_json else problems, hint="invoke cluster.status"
+        )
+    if outcome.applied and not as_json:
+        say(f"The cluster is up. kubectl --kubeconfig {folder.admin_conf} get nodes")
