@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -111,4 +110,10 @@ def scalar(value: object) -> str:
         return str(value)
     text = str(value)
     plain = _PLAIN.fullmatch(text) and isinstance(plain_value(text), str) and not surprise(text) and text != "~"
-    return text if plain else json.dumps(text, ensure_ascii=False)
+    return text if plain else f'"{"".join(map(_escaped, text))}"'
+
+
+def _escaped(char: str) -> str:
+    if char in '"\\':
+        return f"\\{char}"
+    return char if char.isprintable() else f"\\U{ord(char):08X}"

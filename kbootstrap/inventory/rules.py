@@ -32,7 +32,7 @@ def required(draft: Draft) -> Iterator[Finding]:
         yield draft.error(("kubernetes",), "kubernetes: the version is missing", f'Write `kubernetes: "{releases.default_kubernetes()}"`.')
     for name in host_names(draft.file):
         path = layers_of(draft.file, name)[-1].path
-        if not any(draft.document.node((*layer.path, "address")) for layer in layers_of(draft.file, name)[1:]):
+        if all(draft.document.is_empty((*layer.path, "address")) for layer in layers_of(draft.file, name)[1:]):
             yield draft.error(path, f"{name}: the address is missing", "Write `address: ` and the IPv4 address that the other hosts reach it by.")
 
 
@@ -96,7 +96,7 @@ def group_members(draft: Draft) -> Iterator[Finding]:
 def endpoint_address(draft: Draft) -> Iterator[Finding]:
     """Only an external endpoint has an address, and it must have one."""
     endpoint = draft.spec.endpoint
-    if endpoint.kind is EndpointKind.EXTERNAL and not endpoint.address and not draft.document.node(("endpoint", "address")):
+    if endpoint.kind is EndpointKind.EXTERNAL and not endpoint.address and draft.document.is_empty(("endpoint", "address")):
         hint = "Write `endpoint: {kind: external, address: 10.0.0.5}`."
         yield draft.error(("endpoint",), "endpoint: external needs the address of your load balancer", hint)
     elif endpoint.kind is not EndpointKind.EXTERNAL and (endpoint.address or endpoint.port):
@@ -110,7 +110,7 @@ def bastion_host(draft: Draft) -> Iterator[Finding]:
     for name in host_names(draft.file):
         layers = layers_of(draft.file, name)
         layer = origin(layers, ("ssh", "bastion"))
-        if layer is None or any(draft.document.node((*each.path, "ssh", "bastion", "host")) for each in layers):
+        if layer is None or not all(draft.document.is_empty((*each.path, "ssh", "bastion", "host")) for each in layers):
             continue
         if (path := (*layer.path, "ssh", "bastion")) not in told:
             told.add(path)
@@ -152,7 +152,7 @@ def certificate_times(draft: Draft) -> Iterator[Finding]:
 def mirror_given(draft: Draft) -> Iterator[Finding]:
     """``source: mirror`` says where."""
     artifacts = draft.spec.artifacts
-    if artifacts.source is ArtifactSource.MIRROR and not artifacts.mirror and not draft.document.node(("artifacts", "mirror")):
+    if artifacts.source is ArtifactSource.MIRROR and not artifacts.mirror and draft.document.is_empty(("artifacts", "mirror")):
         yield draft.error(("artifacts", "source"), "artifacts: source is mirror, but mirror is not given", "Write `mirror: ` and a directory or URL.")
 
 

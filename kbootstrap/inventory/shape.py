@@ -70,21 +70,23 @@ def _free_form_surprises(node: Node, path: Path = (), inside: bool = False) -> I
 
 def _sentence(document: Document, loc: Path, kind: str, context: dict[str, Any]) -> Finding:
     """One of pydantic's errors as what is wrong and what to write instead."""
-    path = tuple(step for step in loc if step != "[key]")
+    path, is_key = tuple(step for step in loc if step != "[key]"), "[key]" in loc
+    while kind != "extra_forbidden" and path and document.node(path) is None:
+        path = path[:-1]  # `endpoint: haproxy` is short for `endpoint: {kind: haproxy}`
     key, node = next((step for step in reversed(path) if isinstance(step, str)), "the file"), document.node(path)
     if kind == "extra_forbidden":
         return document.finding(path, f"unknown key {show(key)}", _unknown_key_hint(key, path[:-1]))
-    text = show(key) if loc != path else _shown(node, key)
+    text = show(key) if is_key else _shown(node, key)
     if kind == "value_error":
         what, _, write = str(context["error"]).partition("; write ")
-        subject = text if loc != path else f"{key}: {text}"
+        subject = text if is_key else f"{key}: {text}"
         what, hint = f"{subject}: {what}", f"Write {write}." if write else ""
     elif kind in ("enum", "literal_error"):
         choices = [word.strip("' ") for word in context["expected"].replace(" or ", ", ").split(",")]
         what, hint = f"{key}: {text} is not one of {', '.join(choices)}", did_you_mean(node.text if isinstance(node, Scalar) else key, choices)
     else:
         what, hint = _type_sentence(key, text, node, kind, context)
-    return document.finding(path, what, hint, value=loc == path)
+    return document.finding(path, what, hint, value=not is_key)
 
 
 def _type_sentence(key: str, text: str, node: Node | None, kind: str, context: dict[str, Any]) -> tuple[str, str]:
