@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 from invoke.tasks import task
 
-from kbootstrap import lab as labs
+from kbootstrap.tasks._common import JSON_HELP, complain, reported, say
+
+if TYPE_CHECKING:
+    from kbootstrap.lab import HostStatus, Lab
 
 _NAME = "which lab (several may stand side by side)"
 
@@ -21,59 +23,66 @@ _NAME = "which lab (several may stand side by side)"
         "workers": "how many workers (w1, w2 …)",
         "name": _NAME,
         "mirror": "Debian mirror for the base image; the machine's own apt source by default",
-        "json": "the lab as JSON",
+        "json": JSON_HELP,
     },
 )
+@reported
 def up(_: Context, masters: int = 3, workers: int = 2, name: str = "lab", mirror: str = "", json: bool = False) -> None:
     """Make practice hosts with real systemd, sshd and firewall, and their inventory in inventory/<name>. Root only."""
-    lab = labs.up(name=name, masters=masters, workers=workers, mirror=mirror, say=_note)
-    _show(lab, as_json=json)
+    from kbootstrap import lab
+
+    _show(lab.up(name=name, masters=masters, workers=workers, mirror=mirror, say=complain), as_json=json)
 
 
-@task(auto_shortflags=False, help={"name": _NAME, "json": "the same as JSON"})
+@task(auto_shortflags=False, help={"name": _NAME, "json": JSON_HELP})
+@reported
 def status(_: Context, name: str = "lab", json: bool = False) -> None:
     """Show the practice hosts: address, login, whether they run and answer."""
-    _show(labs.find(name), as_json=json)
+    from kbootstrap import lab
+
+    _show(lab.find(name), as_json=json)
 
 
 @task(auto_shortflags=False, positional=["host"], help={"host": "m1, w1 …", "name": _NAME, "command": "run this instead of a shell"})
+@reported
 def ssh(_: Context, host: str, name: str = "lab", command: str = "") -> None:
     """Log in to a practice host with the real ssh client, the lab's key and its known host keys."""
-    lab = labs.find(name)
-    argv = labs.ssh_argv(lab, lab.host(host))
+    from kbootstrap import lab
+
+    found = lab.find(name)
+    argv = lab.ssh_argv(found, found.host(host))
     os.execvp(argv[0], [*argv, *([command] if command else [])])  # noqa: S606  the terminal is the user's
 
 
 @task(auto_shortflags=False, help={"name": _NAME})
+@reported
 def down(_: Context, name: str = "lab") -> None:
     """Remove the practice hosts and all that belongs to them, also after a crash; their data is lost."""
-    labs.down(name, say=_note)
+    from kbootstrap import lab
+
+    lab.down(name, say=complain)
 
 
-def _show(lab: labs.Lab, *, as_json: bool) -> None:
-    rows = [
-        {
-            "host": s.host.name,
-            "address": str(s.host.address),
-            "role": str(s.host.role),
-            "login": s.host.login,
-            "pid": s.pid,
-            "ssh": s.ssh,
-        }
-        for s in labs.status(lab)
-    ]
+def _show(found: Lab, *, as_json: bool) -> None:
+    import json
+
+    from kbootstrap import lab
+
+    states = lab.status(found)
     if as_json:
-        text = json.dumps({"lab": lab.name, "network": str(lab.network), "inventory": str(lab.folder), "hosts": rows}, indent=2)
+        rows = [_row(state) for state in states]
+        say(json.dumps({"lab": found.name, "network": str(found.network), "inventory": str(found.folder), "hosts": rows}, indent=2))
     else:
-        text = "\n".join(f"{r['host']:<4} {r['address']:<15} {r['role']:<7} {r['login']:<5} {_state(r)}" for r in rows)
-    sys.stdout.write(f"{text}\n")
+        for state in states:
+            say(f"{state.host.name:<4} {state.host.address!s:<15} {state.host.role:<7} {state.host.login:<5} {_words(state)}")
 
 
-def _state(row: dict[str, object]) -> str:
-    if not row["pid"]:
+def _row(state: HostStatus) -> dict[str, object]:
+    host = state.host
+    return {"host": host.name, "address": str(host.address), "role": str(host.role), "login": host.login, "pid": state.pid, "ssh": state.ssh}
+
+
+def _words(state: HostStatus) -> str:
+    if not state.pid:
         return "off"
-    return f"runs (pid {row['pid']}), {'ssh answers' if row['ssh'] else 'ssh is silent'}"
-
-
-def _note(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+    return f"runs (pid {state.pid}), {'ssh answers' if state.ssh else 'ssh is silent'}"
