@@ -71,6 +71,7 @@ def _node(spec: ClusterSpec, host: Host, images: Mapping[str, str]) -> dict[str,
             "arguments": kubelet.arguments(spec, host),
             "configuration": kubelet.configuration(spec, host),
             "resolv_conf": kubelet.RESOLV_CONF,
+            "resolvers": kubelet.RESOLVERS,
         },
         "proxy": {"arguments": proxy.arguments(host), "configuration": proxy.configuration(spec, host)},
         "endpoint": {

@@ -11,7 +11,8 @@ from kbootstrap.render import flags, tls
 from kbootstrap.render.documents import merged
 
 COMPONENT: Final = "kubelet"
-RESOLV_CONF: Final = f"{paths.RUN}/resolv.conf"  # written by the unit before each start
+RESOLV_CONF: Final = f"{paths.RUN}/resolv.conf"  # written by the unit before each start, from the first of these that pods can use
+RESOLVERS: Final = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 
 # NodeRestriction: of the kubernetes.io and k8s.io labels, a kubelet may set these on its own node (k8s.io/kubelet/pkg/apis/well_known_labels.go).
 _OWN_LABELS: Final = frozenset(
