@@ -37,7 +37,11 @@ class ProcessPipe:
         if not self._select.get_map():
             return None
         got, ended = [b"", b""], False
-        for key, _ in self._select.select(timeout_s):
+        try:
+            arrived = self._select.select(timeout_s)
+        except (OSError, ValueError):
+            return None  # closed by another thread
+        for key, _ in arrived:
             got[key.data] = os.read(key.fd, READ_BYTES)
             if not got[key.data]:
                 self._select.unregister(key.fileobj)

@@ -34,7 +34,7 @@ if ! flock -n 9; then
     cat {owner} 2>/dev/null
     [ {take} = 1 ] || exit 75
     read -r holder rest <{owner} || exit 75
-    [ "$(readlink "/proc/$holder/fd/9")" = {lock} ] && kill -KILL "$holder"
+    ls -l "/proc/$holder/fd" 2>/dev/null | grep -qF -- "-> {lock}" && kill -KILL "$holder"
     flock -w 5 9 || exit 75
 fi
 printf '%s %s\\n' "$me" {who} >{owner}.new && mv {owner}.new {owner} || exit 1

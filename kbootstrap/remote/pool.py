@@ -92,9 +92,7 @@ class Pool:
                     bugs.append(bug)
 
         threads = [threading.Thread(target=worker, name=f"host {n}", daemon=True) for n in range(min(self._forks, len(chosen)))]
-        for thread in threads:
-            thread.start()
-        self._join(threads)
+        self._run(threads)
         if bugs:
             raise bugs[0]
         return {host.name: outcomes[host.name] for host in chosen if host.name in outcomes}
@@ -106,15 +104,18 @@ class Pool:
             error.host = error.host or host.name
             return Outcome(host=host.name, error=error)
 
-    def _join(self, threads: list[threading.Thread]) -> None:
+    def _run(self, threads: list[threading.Thread]) -> None:
         try:
+            for thread in threads:
+                thread.start()
             for thread in threads:
                 thread.join()
         except KeyboardInterrupt:
             self.stopping.set()
             try:
                 for thread in threads:
-                    thread.join()
+                    if thread.is_alive():  # the interrupt may have come before all were started
+                        thread.join()
             finally:  # a second Ctrl-C comes here at once; work under way then ends with ConnectError
                 self.close()
             raise

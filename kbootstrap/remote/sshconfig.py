@@ -29,14 +29,17 @@ class Way:
 
 def resolve(ssh: Ssh, config_file: Path | None = USER_CONFIG) -> Way:
     """The hop to *ssh* and those before it. HostName, Port (where cluster.yml has 22), IdentityFile and ProxyJump are honoured."""
-    config = _read(config_file)
-    entry = config.lookup(ssh.host)
-    if ssh.bastion is not None:
-        b = ssh.bastion
-        via: Way | None = _way(config.lookup(b.host), host=b.host, port=b.port, user=b.user, key=b.key)
-    else:
-        via = _jump(config, entry.get("proxyjump", "none"), depth=0)
-    return _way(entry, host=ssh.host, port=ssh.port, user=ssh.user, key=ssh.key, via=via)
+    try:
+        config = _read(config_file)
+        entry = config.lookup(ssh.host)
+        if ssh.bastion is None:
+            via = _jump(config, entry.get("proxyjump", "none"), depth=0)
+        else:
+            b = ssh.bastion
+            via = _way(config.lookup(b.host), host=b.host, port=b.port, user=b.user, key=b.key)
+        return _way(entry, host=ssh.host, port=ssh.port, user=ssh.user, key=ssh.key, via=via)
+    except (OSError, paramiko.ConfigParseError, ValueError) as error:
+        raise ConnectError(f"{config_file} cannot be used: {error}", hint=f"Mend it; `ssh -G {ssh.host}` shows how OpenSSH reads it.") from error
 
 
 def _way(entry: paramiko.SSHConfigDict, *, host: str, port: int, user: str, key: Path | None, via: Way | None = None) -> Way:
@@ -61,11 +64,6 @@ def _jump(config: paramiko.SSHConfig, text: str, *, depth: int) -> Way | None:
 
 
 def _read(path: Path | None) -> paramiko.SSHConfig:
-    if path is None:
+    if path is None or not path.expanduser().exists():
         return paramiko.SSHConfig()
-    try:
-        return paramiko.SSHConfig.from_text(path.expanduser().read_text(errors="replace"))
-    except FileNotFoundError:
-        return paramiko.SSHConfig()
-    except (OSError, paramiko.ConfigParseError, ValueError) as error:
-        raise ConnectError(f"{path} cannot be used: {error}", hint="Mend it; `ssh -G HOST` shows how OpenSSH reads it.") from error
+    return paramiko.SSHConfig.from_text(path.expanduser().read_text(errors="replace"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -34,13 +35,9 @@ def reading(sections: Mapping[str, tuple[int, bytes]]) -> Script:
     """Answer ``fuse.read_program`` with (exit code, output) by section id; a section not named exits 0 without output."""
 
     def answer(program: str, payload: bytes) -> Answer | None:
-        asked = re.findall(r"^kb_end (\S+|'.*') \$\?$", program, re.M)
-        if not asked:
-            return None
-        names = [name.strip("'") for name in asked]
-        found = [(name, *sections.get(name, (0, b""))) for name in names]
-        marker = _marker(program)
-        return Answer(stdout=b"".join(output + f"\n{marker} end {name} {code}\n".encode() for name, code, output in found))
+        found = [(name, *sections.get(name, (0, b""))) for name in _calls(program, "kb_end")]
+        frames = (output + f"\n{_marker(program)} end {name} {code}\n".encode() for name, code, output in found)
+        return Answer(stdout=b"".join(frames)) if found else None
 
     return answer
 
@@ -49,19 +46,24 @@ def changing(results: Mapping[str, tuple[int, bytes]] | None = None) -> Script:
     """Answer ``fuse.change_program`` with (exit code, output) by change id; others succeed. The first failure stops, unless the program goes on."""
 
     def answer(program: str, payload: bytes) -> Answer | None:
-        asked = re.findall(r"^kb_change (\S+|'[^'\n]*') \d+ ", program, re.M)
-        if not asked:
-            return None
-        marker, out, failed = _marker(program), b"", False
-        for name in (name.strip("'") for name in asked):
+        out, failed = b"", False
+        for name in _calls(program, "kb_change"):
             code, output = (results or {}).get(name, (0, b""))
-            out += f"\n{marker} begin {name}\n".encode() + output + f"\n{marker} end {name} {code}\n".encode()
+            out += f"\n{_marker(program)} begin {name}\n".encode() + output + f"\n{_marker(program)} end {name} {code}\n".encode()
             failed = failed or code != 0
             if code and "|| exit 1\n}" in program:
                 break
-        return Answer(stdout=out, exit_code=int(failed))
+        return Answer(stdout=out, exit_code=int(failed)) if out else None
 
     return answer
+
+
+def _calls(program: str, function: str) -> Iterator[str]:
+    """The first argument of each call of a frame's function."""
+    for call in re.finditer(rf"^{function} ", program, re.M):
+        words = shlex.shlex(program[call.end() :], posix=True)
+        words.whitespace_split, words.commenters = True, ""
+        yield str(words.get_token())
 
 
 def _marker(program: str) -> str:
