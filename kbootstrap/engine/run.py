@@ -28,7 +28,7 @@ from kbootstrap.plan.ledger import Ledger
 from kbootstrap.remote.lock import Owner
 from kbootstrap.remote.lock import hold as hold_host
 from kbootstrap.remote.pool import Pool
-from kbootstrap.store import clock
+from kbootstrap.store import clock, operator_kubeconfig
 from kbootstrap.store.folder import Folder
 from kbootstrap.store.lock import hold
 
@@ -114,6 +114,7 @@ def up(request: Request) -> Outcome:
             picture = look(request, prepared, pool)
             if picture.plan.empty:
                 return Outcome(prepared=prepared, picture=picture, applied=False, results=_checked(request, prepared, pool, picture, full=False))
+                _hand_over(prepared, picture)
             if not request.confirm(picture.plan):
                 return Outcome(prepared=prepared, picture=picture, applied=False)
             with _locked(request, prepared, pool, picture):
@@ -123,6 +124,7 @@ def up(request: Request) -> Outcome:
                 problems = [Problem(where=c.id, what=c.reason) for c in after.plan.changes()]
                 raise VerifyError("still different after the apply", problems=problems, hint="Something on these hosts changes them back.")
             return Outcome(prepared=prepared, picture=picture, applied=True, results=_checked(request, prepared, pool, after, full=True))
+            _hand_over(prepared, after)
 
 
 def verify(request: Request) -> Outcome:
@@ -134,6 +136,13 @@ def verify(request: Request) -> Outcome:
 
 
 @contextmanager
+def _hand_over(prepared: Prepared, picture: Picture) -> None:
+    """The operator's admin.conf, once there is an API: a new file selects a master that answers, one that is there keeps its choice."""
+    path = prepared.folder.admin_conf
+    if picture.live is not None:
+        operator_kubeconfig.write(path, prepared.spec, prepared.pki, current="" if path.exists() else picture.leader)
+
+
 def _locked(request: Request, prepared: Prepared, pool: Pool, picture: Picture) -> Iterator[None]:
     """The lock of every host, held by a shell of this run; LockError names the holder of the first that is taken."""
     owner = Owner.here("cluster.up")

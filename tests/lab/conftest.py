@@ -1,17 +1,62 @@
-"""Practice hosts for the tests: names that no other run uses, and one lab of 3 + 2 that the whole session shares."""
+"""Practice hosts for the tests: names that no other run uses, one lab of 3 + 2 that the whole session shares, and the cluster on it."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock, Timeout
 
+from kbootstrap import inventory
 from kbootstrap import lab as labs
+from kbootstrap.engine import prepare, run
+from kbootstrap.store import artifacts
+from kbootstrap.store.folder import Folder
+from kbootstrap.tasks import _request
+
+_KUBECTL_DEADLINE_S = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """A cluster on practice hosts, worked as a user works it. It is a place: whether anything runs there is another question."""
+
+    lab: labs.Lab
+
+    @property
+    def folder(self) -> Folder:
+        return Folder(root=self.lab.folder)
+
+    def request(self, **options: Any) -> run.Request:
+        """What a task asks for; *options* are fields of ``Request`` (limit, only, deep, confirm, take_lock)."""
+        with _request.open_(self.folder, quiet=True, ask=False, fd=-1, **options) as request:
+            return request
+
+    def plan(self, **options: Any) -> run.Outcome:
+        return run.plan(self.request(**options))
+
+    def up(self, **options: Any) -> run.Outcome:
+        """``cluster.up --yes``, and every check of it holds."""
+        outcome = run.up(self.request(**options))
+        bad = [result for result in outcome.results if not result.ok]
+        assert not bad, "\n".join(map(str, bad))
+        return outcome
+
+    def kubectl(self, *arguments: str, text: str = "", fails: bool = False) -> str:
+        """The operator's kubectl with admin.conf, on the machine itself; *text* is its input. Returns its output, stderr too if it *fails*."""
+        spec = inventory.load(self.folder.cluster_yml)
+        binary = artifacts.fetch(["kubectl"], prepare.versions(spec), spec.hosts[0].arch, spec.artifacts)["kubectl"].path
+        argv = [str(binary), f"--kubeconfig={self.folder.admin_conf}", *arguments]
+        done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=_KUBECTL_DEADLINE_S, check=False)
+        assert (done.returncode != 0) is fails, f"kubectl {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout + (done.stderr if fails else "")
 
 
 @contextmanager
@@ -54,3 +99,17 @@ def shared_lab(lab_machine: None, tmp_path_factory: pytest.TempPathFactory) -> I
     """Three masters and two workers for every test of the session that does not need hosts of its own; left as a test left it."""
     with claimed("kbtest") as name:
         yield labs.up(name=name, inventory=tmp_path_factory.mktemp("inventory") / name)
+
+
+@pytest.fixture(scope="session")
+def of_lab() -> Callable[[labs.Lab], Cluster]:
+    """``of_lab(lab)``: the cluster of a lab that a test made for itself; ``.up()`` brings it up."""
+    return lambda lab: Cluster(lab=lab)
+
+
+@pytest.fixture(scope="session")
+def cluster(shared_lab: labs.Lab) -> Cluster:
+    """The cluster on the shared lab, brought up once. Leave it whole: who breaks it calls ``cluster.up()`` at the end."""
+    found = Cluster(lab=shared_lab)
+    found.up()
+    return found
