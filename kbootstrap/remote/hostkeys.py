@@ -81,7 +81,7 @@ def parse(text: str) -> tuple[Record, ...]:
             continue
         try:
             blob = base64.b64decode(fields[2], validate=True)
-        except binascii.Error:
+        except ValueError:  # not base64, or not even ASCII
             continue
         records.append(Record(number=number, marker=marker, names=fields[0], kind=fields[1], blob=blob))
     return tuple(records)

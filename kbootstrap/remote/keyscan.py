@@ -167,6 +167,7 @@ class _StreamSocket:
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
+        self._closed = False  # paramiko looks at it
 
     def send(self, data: bytes) -> int:
         self._stream.sendall(data)
@@ -179,6 +180,7 @@ class _StreamSocket:
         """The stream keeps the deadline of its dial."""
 
     def close(self) -> None:
+        self._closed = True
         self._stream.close()
 
 

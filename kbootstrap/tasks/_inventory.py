@@ -95,7 +95,7 @@ def _ssh_config(context: Context, file: str, folder: str) -> str:
     if file:
         return read(Path(file))
     with context.cd(folder):
-        result = context.run("vagrant ssh-config", hide=True, warn=True)
+        result = context.run("vagrant ssh-config", hide=True, warn=True, in_stream=False)
     if not result or not result.ok:
         raise UsageError("`vagrant ssh-config` failed", hint="Are the machines up (`vagrant up`)? Or give its output with --file.")
     return str(result.stdout)
