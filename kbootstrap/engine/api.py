@@ -67,20 +67,26 @@ def apply(prepared: Prepared, pool: Pool, listener: Listener, plan: Plan) -> Non
     listener(StageFinished(stage=ADD_ONS, seconds=clock.monotonic_s() - began))
 
 
-def wait_ready(prepared: Prepared, pool: Pool, *, patient: bool) -> list[Result]:
-    """Every node Ready and every deployment of ours available, as the API says; *patient* waits for it after a change."""
+def wait_ready(prepared: Prepared, pool: Pool, live: Mapping[str, Any] | None, *, patient: bool) -> list[Result]:
+    """Every node Ready and every deployment of ours available, as the API says; *live* was just read; *patient* asks again after a change."""
     end = clock.monotonic_s() + (PATIENCE_S if patient else 0)
     while True:
-        results = _ready(prepared, pool)
+        results = _ready(prepared, live)
         if all(result.ok for result in results) or clock.monotonic_s() >= end:
             return results
         clock.pause(0.5)
+        live = _get(prepared, pool)
 
 
-def _ready(prepared: Prepared, pool: Pool) -> list[Result]:
-    wanted = prepared.desired.cluster
+def _get(prepared: Prepared, pool: Pool) -> Mapping[str, Any] | None:
     for host in prepared.spec.masters:
-        outcome = pool.map(lambda h, connection: cluster.get(connection, h, wanted), [host])[host.name]
+        outcome = pool.map(lambda h, connection: cluster.get(connection, h, prepared.desired.cluster), [host])[host.name]
         if outcome.ok:
-            return [*health.nodes(outcome.get(), [h.name for h in prepared.spec.hosts]), *health.deployments(outcome.get())]
+            return outcome.get()
+    return None
+
+
+def _ready(prepared: Prepared, live: Mapping[str, Any] | None) -> list[Result]:
+    if live is not None:
+        return [*health.nodes(live, [h.name for h in prepared.spec.hosts]), *health.deployments(live)]
     return [Result(check="api", where="cluster", ok=False, detail="no API server answers", hint="invoke cluster.status")]

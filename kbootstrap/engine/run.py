@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import kbootstrap
 from kbootstrap.engine import api, gather, health
@@ -55,7 +56,7 @@ class Picture:
     ledgers: Mapping[str, Ledger]
     findings: tuple[Finding, ...]
     plan: Plan
-    live: Mapping[str, object] | None
+    live: Mapping[str, Any] | None
     leader: str = ""
 
 
@@ -113,8 +114,8 @@ def up(request: Request) -> Outcome:
         with request.connect(prepared) as pool:
             picture = look(request, prepared, pool)
             if picture.plan.empty:
-                return Outcome(prepared=prepared, picture=picture, applied=False, results=_checked(request, prepared, pool, picture, full=False))
                 _hand_over(prepared, picture)
+                return Outcome(prepared=prepared, picture=picture, applied=False, results=_checked(request, prepared, pool, picture, full=False))
             if not request.confirm(picture.plan):
                 return Outcome(prepared=prepared, picture=picture, applied=False)
             with _locked(request, prepared, pool, picture):
@@ -123,8 +124,8 @@ def up(request: Request) -> Outcome:
             if not after.plan.empty:
                 problems = [Problem(where=c.id, what=c.reason) for c in after.plan.changes()]
                 raise VerifyError("still different after the apply", problems=problems, hint="Something on these hosts changes them back.")
-            return Outcome(prepared=prepared, picture=picture, applied=True, results=_checked(request, prepared, pool, after, full=True))
             _hand_over(prepared, after)
+            return Outcome(prepared=prepared, picture=picture, applied=True, results=_checked(request, prepared, pool, after, full=True))
 
 
 def verify(request: Request) -> Outcome:
@@ -135,7 +136,6 @@ def verify(request: Request) -> Outcome:
         return Outcome(prepared=prepared, picture=picture, applied=False, results=_checked(request, prepared, pool, picture, full=True))
 
 
-@contextmanager
 def _hand_over(prepared: Prepared, picture: Picture) -> None:
     """The operator's admin.conf, once there is an API: a new file selects a master that answers, one that is there keeps its choice."""
     path = prepared.folder.admin_conf
@@ -143,6 +143,7 @@ def _hand_over(prepared: Prepared, picture: Picture) -> None:
         operator_kubeconfig.write(path, prepared.spec, prepared.pki, current="" if path.exists() else picture.leader)
 
 
+@contextmanager
 def _locked(request: Request, prepared: Prepared, pool: Pool, picture: Picture) -> Iterator[None]:
     """The lock of every host, held by a shell of this run; LockError names the holder of the first that is taken."""
     owner = Owner.here("cluster.up")
@@ -171,5 +172,5 @@ def _blobs(picture: Picture, host: str) -> list[Blob]:
 
 def _checked(request: Request, prepared: Prepared, pool: Pool, picture: Picture, *, full: bool) -> tuple[Result, ...]:
     results = health.hosts(prepared, pool)
-    results += api.wait_ready(prepared, pool, patient=full)
+    results += api.wait_ready(prepared, pool, picture.live, patient=full)
     return tuple(results)

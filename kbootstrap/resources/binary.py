@@ -16,15 +16,19 @@ from kbootstrap.resources import stat
 from kbootstrap.resources.difference import Difference, Order, lines, sh
 from kbootstrap.resources.stat import Stat
 
+# The record becomes one shell variable per inode: no fork and no search per file (dash takes 5 ms to search 2 KB by pattern).
 _PROBE = """\
-known=; [ ! -r {hashes} ] || known=$(cat {hashes})
+[ ! -r {hashes} ] || while read -r inode rest; do
+  case "$inode" in *[!0-9]*|'') ;; *) eval "kb_$inode=\\$rest" ;; esac
+done < {hashes}
 stat -c '%i %s %.9Y %.9Z|%F|%a|%U:%G|%n' -- {names} 2>/dev/null | {{
   all= fresh=
   while IFS='|' read -r key type mode owner p; do
     case "$type" in regular*) ;; *) echo "-|$type|$mode|$owner|$p"; continue ;; esac
-    h=
-    case "$known" in *"$key "*) rest=${{known##*"$key "}}; h=${{rest%%" $p"*}}; [ "${{#h}}" = 64 ] || h= ;; esac
-    [ -n "$h" ] || {{ h=$(sha256sum -- "$p"); h=${{h%% *}}; fresh=1; }}
+    h= inode=${{key%% *}}
+    eval "known=\\${{kb_$inode-}}"
+    case "$known" in "${{key#* }} "*" $p") h=${{known#"${{key#* }} "}}; h=${{h%" $p"}} ;; esac
+    [ "${{#h}}" = 64 ] || {{ h=$(sha256sum -- "$p"); h=${{h%% *}}; fresh=1; }}
     all="$all$key $h $p
 "
     echo "$h|$type|$mode|$owner|$p"

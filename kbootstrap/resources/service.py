@@ -20,17 +20,22 @@ _SUM = re.compile(r"^([0-9a-f]{64}) [ *](.+)$")
 _STAT = re.compile(r"^(\d+ \d+ [\d.]+ [\d.]+) (/.+)$")
 _PROBE = """\
 systemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,InvocationID -- {units}
+binaries=
 for u in {units}; do
   r={run}/$u.started; [ -r "$r" ] || continue
-  echo "started $u"; cat "$r"
-  echo "now $u"; sed -n 's/^[0-9]* [0-9]* [0-9.]* [0-9.]* //p' "$r" | while read -r b; do stat -L -c '%i %s %Y %Z %n' -- "$b" 2>/dev/null || true; done
+  echo "started $u"
+  while IFS= read -r l; do
+    echo "$l"
+    case "$l" in *' '*' '*' '*' /'*) binaries="$binaries ${{l##* }}" ;; esac
+  done < "$r"
 done
+[ -z "$binaries" ] || {{ echo now; stat -L -c '%i %s %Y %Z %n' -- $binaries 2>/dev/null || true; }}
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """*started* is what the unit was started with, *now* the stat of its binaries at this moment; both path → sha256 or stat."""
+    """*started* is what the unit was started with, path → sha256 or stat; *now* the present stat of every unit's binaries."""
 
     state: Mapping[str, str]
     started: Mapping[str, str]
@@ -46,24 +51,31 @@ def probe(names: Sequence[str]) -> str:
 
 
 def parse(output: str) -> dict[str, Seen]:
-    states: dict[str, dict[str, str]] = {}
-    records: dict[tuple[str, str], dict[str, str]] = {}
     show, _, rest = output.partition("\nstarted ")
+    states: dict[str, dict[str, str]] = {}
     for block in show.split("\n\n"):
         pairs = dict(line.partition("=")[::2] for line in block.splitlines() if "=" in line)
         states[pairs.get("Id", "")] = pairs
-    current: dict[str, str] = {}
-    for line in ("started " + rest).splitlines() if rest else []:
-        if line.startswith(("started ", "now ")):
-            which, _, unit = line.partition(" ")
-            current = records.setdefault((which, unit), {})
-        elif (match := _SUM.match(line)) or (match := _STAT.match(line)):
-            current[match[2]] = match[1]
+    records, now = _records(f"started {rest}" if rest else "")
     return {
-        unit: Seen(state=state, started=records.get(("started", unit), {}), now=records.get(("now", unit), {}))
+        unit: Seen(state=state, started=records.get(unit, {}), now=now)
         for unit, state in states.items()
         if unit and state.get("LoadState") != "not-found"
     }
+
+
+def _records(text: str) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
+    records: dict[str, dict[str, str]] = {}
+    now: dict[str, str] = {}
+    current = now
+    for line in text.splitlines():
+        if line.startswith("started "):
+            current = records.setdefault(line.removeprefix("started "), {})
+        elif line == "now":
+            current = now
+        elif match := _SUM.match(line) or _STAT.match(line):
+            current[match[2]] = match[1]
+    return records, now
 
 
 def stale(want: Service, seen: Seen, changing: frozenset[str] = frozenset()) -> str:
