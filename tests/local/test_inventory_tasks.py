@@ -35,6 +35,15 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def vagrant_stays_here(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where vagrant is installed it neither writes to the user's home nor asks its maker for news."""
+    aside = tmp_path_factory.mktemp("vagrant")
+    monkeypatch.setenv("VAGRANT_HOME", str(aside / "home"))
+    monkeypatch.setenv("VAGRANT_DOTFILE_PATH", str(aside / "dot"))
+    monkeypatch.setenv("VAGRANT_CHECKPOINT_DISABLE", "1")
+
+
 def write(name: str, text: str) -> Path:
     path = Path("inventory") / name / "cluster.yml"
     path.parent.mkdir(parents=True)
@@ -187,12 +196,6 @@ def test_the_vagrantfile_is_ruby_that_vagrant_reads() -> None:
     which = subprocess.run(["which", "vagrant"], capture_output=True, text=True, check=False).stdout.strip()
     if not which:
         pytest.skip("vagrant is not installed (Debian package vagrant)")
-    environment = {
-        **os.environ,
-        "VAGRANT_HOME": str(Path.cwd() / "home"),
-        "VAGRANT_DOTFILE_PATH": str(Path.cwd() / "dot"),
-        "VAGRANT_CHECKPOINT_DISABLE": "1",
-    }
-    done = subprocess.run([which, "validate", "--ignore-provider"], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run([which, "validate", "--ignore-provider"], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Vagrantfile validated successfully." in done.stdout
