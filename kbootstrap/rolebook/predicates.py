@@ -21,6 +21,8 @@ def _plugin(*plugins: Plugin) -> Predicate:
 
 PREDICATES: Final[Mapping[str, Predicate]] = MappingProxyType(
     {
+        # Where add-ons may run: workers; masters where they are all there is, since add-ons tolerate their taint then.
+        "ordinary-pods": lambda spec, host: host.is_worker or not spec.workers,
         "endpoint-haproxy": _endpoint(EndpointKind.HAPROXY),
         "endpoint-gateway": _endpoint(EndpointKind.GATEWAY),
         "plugin-routes": _plugin(Plugin.ROUTES),

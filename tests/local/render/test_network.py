@@ -54,6 +54,7 @@ def test_routes_lead_to_the_other_hosts_and_a_stale_one_of_ours_goes(tmp_path: P
     assert shown.splitlines() == [
         "10.9.0.0/24 via 10.77.0.99 dev eth0",
         "10.77.0.0/24 dev eth0 proto kernel scope link src 10.77.0.11",
+        "10.96.0.0/16 dev lo proto 201 scope link src 10.77.0.11",
         "10.244.1.0/24 via 10.77.0.12 dev eth0 proto 201",
         "10.244.2.0/24 via 10.77.0.21 dev eth0 proto 201",
     ]

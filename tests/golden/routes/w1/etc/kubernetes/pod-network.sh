@@ -8,6 +8,8 @@ stop() {
 
 start() {
   stop
+  # Services are addresses of no interface: a host without a default route must still have a way there, or its own daemons cannot call them.
+  ip -4 route replace 10.96.0.0/16 dev lo src 10.77.0.21 proto 201
   ip -4 route replace 10.244.0.0/24 via 10.77.0.11 proto 201 # m1
   ip -4 route replace 10.244.1.0/24 via 10.77.0.12 proto 201 # m2
   ip -4 route replace 10.244.2.0/24 via 10.77.0.13 proto 201 # m3

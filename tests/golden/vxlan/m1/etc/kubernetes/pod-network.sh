@@ -7,6 +7,7 @@ stop() {
   if ip link show "$device" >/dev/null 2>&1; then
     ip link delete "$device" # its addresses, neighbours and routes go with it
   fi
+  ip -4 route flush proto 201
 }
 
 start() {
@@ -19,6 +20,8 @@ start() {
     local 10.77.0.11 dev "$below" dstport 8472 nolearning
   ip -4 address add 10.244.0.0/32 dev "$device"
   ip link set "$device" up
+  # Services are addresses of no interface: a host without a default route must still have a way there, or its own daemons cannot call them.
+  ip -4 route replace 10.96.0.0/16 dev lo src 10.77.0.11 proto 201
 # Replaced as one transaction: the first line makes sure that there is something to delete.
 nft -f - <<'RULES'
 table ip kbootstrap
