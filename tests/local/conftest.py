@@ -9,11 +9,14 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+
 from kbootstrap.model.cluster import Bastion, Host, Role, Ssh, Sudo
 
 SSHD = "/usr/sbin/sshd"
@@ -78,7 +81,9 @@ class Sshd:
             assert time.monotonic() < until, "sshd does not listen"
             time.sleep(0.01)
 
-    def host(self, name: str = "m1", *, user: str = "root", key: Path | None = None, sudo: Sudo | None = None, bastion: Bastion | None = None) -> Host:
+    def host(
+        self, name: str = "m1", *, user: str = "root", key: Path | None = None, sudo: Sudo | None = None, bastion: Bastion | None = None
+    ) -> Host:
         ssh = Ssh(user=user, host="127.0.0.1", port=self.port, key=key or self.key, sudo=sudo or Sudo(), bastion=bastion)
         return Host(name=name, address=ipaddress.IPv4Address("127.0.0.1"), roles=frozenset({Role.MASTER}), ssh=ssh)
 
@@ -90,7 +95,8 @@ class Sshd:
     def kill_connections(self) -> None:
         """As a host that lost power, or a reboot: the server's side of each connection vanishes."""
         for pid in self.children():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it ended meanwhile
+                os.kill(pid, signal.SIGKILL)
 
     def stop(self) -> None:
         self.kill_connections()
@@ -103,6 +109,20 @@ def sshd(tmp_path: Path) -> Iterator[Sshd]:
     server = Sshd(tmp_path / "sshd")
     yield server
     server.stop()
+
+
+@pytest.fixture
+def make_sshd(tmp_path: Path) -> Iterator[Callable[..., Sshd]]:
+    """Servers with options of their own; all end with the test."""
+    made: list[Sshd] = []
+
+    def make(**more: Any) -> Sshd:
+        made.append(Sshd(tmp_path / f"sshd{len(made)}", **more))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.stop()
 
 
 @pytest.fixture

