@@ -26,6 +26,7 @@ def configuration(spec: ClusterSpec, host: Host) -> dict[str, Any]:
         "clientConnection": {"kubeconfig": paths.kubeconfig("kube-proxy")},
         "mode": host.proxy.mode.value,
         "clusterCIDR": str(spec.network.pods),
+        "nodePortAddresses": ["primary"],  # the node's own address: nftables' default, named because iptables' is every address, loopback too
         "metricsBindAddress": f"127.0.0.1:{PROXY_METRICS.number}",
         "healthzBindAddress": f"0.0.0.0:{PROXY_HEALTH.number}",
     }
