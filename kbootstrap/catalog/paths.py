@@ -60,6 +60,16 @@ def started(unit_name: str) -> str:
     return f"{RUN}/{unit_name}.started"
 
 
+def modules_load(role: str) -> str:
+    """The file that loads a role's kernel modules at boot."""
+    return f"/etc/modules-load.d/kbootstrap-{role}.conf"
+
+
+def sysctl_d(role: str) -> str:
+    """The file that sets a role's kernel settings at boot; late in the order, so that the distribution's own do not win."""
+    return f"/etc/sysctl.d/90-kbootstrap-{role}.conf"
+
+
 def kubeconfig(component: str) -> str:
     """The path of a component's kubeconfig: admin, controller-manager, scheduler, kubelet, kube-proxy."""
     return f"{KUBERNETES}/{component}.conf"

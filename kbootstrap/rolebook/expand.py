@@ -115,6 +115,18 @@ def _prepared(role: RoleDef) -> Iterator[Resource]:
     yield from (Directory(name=d.path, mode=d.mode, owner=_owner(d.owner)) for d in role.directories)
 
 
+def _kernel(role: RoleDef, host: Host) -> Iterator[Resource]:
+    """Modules and settings, each with the file that brings it back at boot."""
+    if role.modules and host.host.modules != "leave":
+        yield File(name=paths.modules_load(role.name), content="".join(f"{name}\n" for name in role.modules).encode())
+        yield from (Module(name=name) for name in role.modules)
+    namespaced = host.host.sysctl == "namespaced"
+    settings = [(k, v) for k, v in role.sysctl if host.host.sysctl != "leave" and (not namespaced or k.startswith("net."))]
+    if settings:
+        yield File(name=paths.sysctl_d(role.name), content="".join(f"{k} = {v}\n" for k, v in settings).encode())
+        yield from (Sysctl(name=k, value=v) for k, v in settings)
+
+
 def _blob(table: Mapping[str, Blob], role: RoleDef, name: str) -> Blob:
     try:
         return table[name]
@@ -125,11 +137,7 @@ def _blob(table: Mapping[str, Blob], role: RoleDef, name: str) -> Blob:
 def expand(world: World, role: RoleDef, host: Host) -> Iterator[Resource]:
     """The resources of *role* on *host*, in the order of their creation: what a service needs before the service."""
     yield from _prepared(role)
-    if host.host.modules != "leave":
-        yield from (Module(name=name) for name in role.modules)
-    if host.host.sysctl != "leave":
-        namespaced = host.host.sysctl == "namespaced"
-        yield from (Sysctl(name=k, value=v) for k, v in role.sysctl if not namespaced or k.startswith("net."))
+    yield from _kernel(role, host)
     if role.swap and host.host.swap == "off":
         yield Swap(name="swap")
     yield from (Binary(name=b.target, blob=_blob(world.binaries[host.arch], role, b.name)) for b in role.binaries)
