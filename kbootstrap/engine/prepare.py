@@ -51,6 +51,7 @@ class Prepared:
     state: state.State
     pki: Pki
     issued: tuple[Issued, ...]
+    world: World
     desired: Desired
     overridden: tuple[str, ...] = ()
 
@@ -85,7 +86,7 @@ def prepare(folder: Folder, listener: Listener, *, dry: bool) -> Prepared:
         images=_images(spec, defined, listener),
         etcd_state=known.etcd_state,
     )
-    return Prepared(folder=folder, spec=spec, state=known, pki=pki, issued=issued, desired=desire(world, defined, known.pod_ranges))
+    return Prepared(folder=folder, spec=spec, state=known, pki=pki, issued=issued, world=world, desired=desire(world, defined, known.pod_ranges))
 
 
 def versions(spec: ClusterSpec) -> dict[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import kbootstrap
-from kbootstrap.engine import api, gather, health
+from kbootstrap.engine import api, gather, health, workload
 from kbootstrap.engine.apply import Applying, apply, ledgers
 from kbootstrap.engine.prepare import Prepared, ca_file_sha256, prepare
 from kbootstrap.engine.push import Push
@@ -173,4 +173,6 @@ def _blobs(picture: Picture, host: str) -> list[Blob]:
 def _checked(request: Request, prepared: Prepared, pool: Pool, picture: Picture, *, full: bool) -> tuple[Result, ...]:
     results = health.hosts(prepared, pool)
     results += api.wait_ready(prepared, pool, picture.live, patient=full)
+    if full and all(result.ok for result in results):  # otherwise it would only repeat, slowly, what is known
+        results += workload.check(prepared, pool, request.listener)
     return tuple(results)

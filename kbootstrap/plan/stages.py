@@ -22,5 +22,5 @@ STAGES: tuple[StageDef, ...] = (
     StageDef(name="ENDPOINT", roles=("endpoint-haproxy", "endpoint-gateway")),
     StageDef(name="WORKERS", roles=("kubelet", "proxy")),
     StageDef(name="NETWORK", roles=("network-bridge", "network-routes", "network-vxlan")),
-    StageDef(name="ADD-ONS", roles=("rbac", "coredns")),
+    StageDef(name="ADD-ONS", roles=("rbac", "coredns", "verify")),
 )
