@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,23 +64,34 @@ def look() -> Machine:
 
 
 def equip(say: Callable[[str], None]) -> None:
-    """Install the Debian packages that are missing, when root; else KbError with the command that does."""
+    """Install the Debian packages that the lab misses, when root; else KbError with the command that does."""
     missing = sorted({package for tool, package in TOOLS.items() if not shutil.which(tool)})
-    command = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
     if os.geteuid():
-        extra = f" and {' '.join(command)}" if missing else ""
+        extra = f" and {' '.join(_apt(missing))}" if missing else ""
         raise KbError(f"lab hosts need root (namespaces, mounts){extra}", hint="Run the same command under sudo.")
-    if not missing:
+    install(missing, say)
+
+
+def install(packages: Sequence[str], say: Callable[[str], None]) -> None:
+    """Install Debian *packages* (none: do nothing), when root; else KbError with the command that does."""
+    if not packages:
         return
     if not shutil.which("apt-get"):
-        raise KbError(f"missing on this machine: {', '.join(missing)}", hint="Install them with this system's package manager.")
-    say(f"installing {' '.join(missing)}: {' '.join(command)}")
+        raise KbError(f"missing on this machine: {', '.join(packages)}", hint="Install them with this system's package manager.")
+    command = _apt(packages)
+    if os.geteuid():
+        raise KbError(f"missing on this machine: {', '.join(packages)}", hint=f"Run: sudo {' '.join(command)}")
+    say(f"installing {' '.join(packages)}: {' '.join(command)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
         run(command, timeout_s=600, env=environment)
-    except CommandError:  # lists of packages older than the archive
+    except CommandError:  # lists of packages older than the archive, or none yet
         run(["apt-get", "update"], timeout_s=600, env=environment)
-        run(command, timeout_s=600, env=environment)
+        run(command, timeout_s=900, env=environment)
+
+
+def _apt(packages: Sequence[str]) -> list[str]:
+    return ["apt-get", "install", "-y", "--no-install-recommends", *packages]
 
 
 def _path(setting: str) -> Path:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
+from kbootstrap.tasks import artifacts, cluster, demo, inventory, kubeconfig, lab
+
+MODULES = (artifacts, cluster, demo, inventory, kubeconfig, lab)
+
 
 def collection() -> Collection:
     """All namespaces."""
-    from kbootstrap.tasks import artifacts, cluster, demo, inventory, kubeconfig, lab
-
-    found = Collection()
-    for module in (artifacts, cluster, demo, inventory, kubeconfig, lab):
-        found.add_collection(Collection.from_module(module))
-    return found
+    return Collection(**{module.__name__.rpartition(".")[2]: Collection.from_module(module) for module in MODULES})

@@ -132,8 +132,10 @@ def status(_: Context, cluster: str = "", json: bool = False, ask_sudo_password:
         raise Exit(code=VerifyError.exit_code)
 
 
-@task(auto_shortflags=False, help={"cluster": CLUSTER_HELP, "yes": "do not ask for the cluster's name", "ask_sudo_password": _COMMON["ask_sudo_password"],
-                                   "sudo_password_fd": _COMMON["sudo_password_fd"], "limit": _COMMON["limit"]})  # fmt: skip
+@task(
+    auto_shortflags=False,
+    help={k: v for k, v in _COMMON.items() if k not in ("only", "deep", "json")} | {"yes": "do not ask for the cluster's name"},
+)
 @reported
 def down(_: Context, cluster: str = "", limit: str = "", yes: bool = False, ask_sudo_password: bool = False, sudo_password_fd: int = -1) -> None:
     """Remove from the hosts exactly what was installed, its data included. Asks for the cluster's name."""
