@@ -8,15 +8,18 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from kbootstrap.catalog import paths
 from kbootstrap.engine.push import AGAIN, Push
 from kbootstrap.errors import ApplyError, KbError, Problem
-from kbootstrap.model.cluster import ClusterSpec
+from kbootstrap.model.cluster import ClusterSpec, Host
 from kbootstrap.model.events import ChangeFinished, ChangeStarted, Listener, StageFinished, StageStarted
 from kbootstrap.model.facts import Observed
-from kbootstrap.model.plan import CLUSTER, Action, HostPlan, Plan, Stage
+from kbootstrap.model.plan import CLUSTER, Action, Change, Gate, HostPlan, Plan, Stage
 from kbootstrap.model.resource import File
+from kbootstrap.plan import batch
+from kbootstrap.plan.batch import Step
 from kbootstrap.plan.ledger import Ledger, record
 from kbootstrap.remote import fuse
 from kbootstrap.remote.connection import Connection
@@ -24,8 +27,6 @@ from kbootstrap.remote.pool import Pool
 from kbootstrap.resources import file as file_kind
 from kbootstrap.resources.difference import Difference
 from kbootstrap.store import clock
-
-Step = tuple[str, str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,17 +83,27 @@ def run_steps(connection: Connection, steps: Sequence[Step], payload: bytes, lis
         raise ApplyError(f"the stream ended in {steps[done][0]}: {ended.stderr.strip()[-500:]}", host=connection.host, hint=AGAIN)
 
 
-def _host(applying: Applying, connection: Connection, plan: HostPlan, first: bool) -> None:
-    for change in plan.changes:
+def send(applying: Applying, connection: Connection, changes: Sequence[Change], *, gates: Sequence[Gate] = (), ledger: bool = False) -> None:
+    """One stream to one host: the ledger where it is due, *changes* once their blobs have arrived, then *gates*."""
+    for change in changes:
         if change.blob is not None:
-            applying.pushes[plan.host].wait(change.blob.sha256)
-    steps: list[Step] = [(change.key, change.commands, change.deadline_s) for change in plan.changes]
-    payload = b"".join(change.payload for change in plan.changes)
-    if first and plan.host in applying.ledgers:
-        step, text = _ledger_step(applying.ledgers[plan.host])
+            applying.pushes[connection.host].wait(change.blob.sha256)
+    steps = batch.steps(changes)
+    payload = b"".join(change.payload for change in changes)
+    if ledger and connection.host in applying.ledgers:
+        step, text = _ledger_step(applying.ledgers[connection.host])
         steps, payload = [step, *steps], text + payload
-    steps += [(f"gate/{gate.name}", gate.text, gate.deadline_s) for gate in plan.gates]
-    run_steps(connection, steps, payload, applying.listener)
+    steps += [(f"gate/{gate.name}", gate.text, gate.deadline_s) for gate in gates]
+    if steps:
+        run_steps(connection, steps, payload, applying.listener)
+
+
+def _host(applying: Applying, connection: Connection, plan: HostPlan, first: bool) -> None:
+    send(applying, connection, plan.changes, gates=plan.gates, ledger=first)
+
+
+def _alone(applying: Applying, plan: HostPlan, first: bool, _: Host, connection: Connection) -> None:
+    _host(applying, connection, plan, first)
 
 
 def _stage(applying: Applying, stage: Stage, started: set[str], failed: set[str]) -> list[KbError]:
@@ -106,14 +117,14 @@ def _stage(applying: Applying, stage: Stage, started: set[str], failed: set[str]
     errors = [outcome.error for outcome in outcomes.values() if outcome.error is not None]
     for plan in plans:
         if plan.serial and not errors:
-            alone = applying.pool.map(lambda _, c, p=plan: _host(applying, c, p, p.host in first), [applying.spec.host(plan.host)])
+            alone = applying.pool.map(partial(_alone, applying, plan, plan.host in first), [applying.spec.host(plan.host)])
             errors += [outcome.error for outcome in alone.values() if outcome.error is not None]
     started |= {plan.host for plan in plans}
     return errors
 
 
-def apply(applying: Applying, stages: tuple[Stage, ...]) -> None:
-    """Run *stages*. ApplyError with a Problem for each failed host; what succeeded stays."""
+def apply(applying: Applying, stages: Sequence[Stage]) -> list[KbError]:
+    """Run *stages* one after the other on a cluster that may be serving; the errors of the hosts that failed. What succeeded stays."""
     started: set[str] = set()
     failed: set[str] = set()
     errors: list[KbError] = []
@@ -126,7 +137,12 @@ def apply(applying: Applying, stages: tuple[Stage, ...]) -> None:
         failed |= {error.host for error in new}
         if any(applying.spec.host(error.host).is_master for error in new):
             break
+    return errors
+
+
+def raise_together(errors: Sequence[KbError]) -> None:
+    """ApplyError with a Problem for each failed host, if there are any."""
     if errors:
         problems = [Problem(where=error.host, what=error.message, hint=error.hint) for error in errors]
-        hosts = ", ".join(sorted(failed))
-        raise ApplyError(f"{len(failed)} host(s) failed: {hosts}", problems=problems, hint=f"Mend the cause. {AGAIN}")
+        hosts = ", ".join(sorted({error.host for error in errors}))
+        raise ApplyError(f"{len(errors)} host(s) failed: {hosts}", problems=problems, hint=f"Mend the cause. {AGAIN}")

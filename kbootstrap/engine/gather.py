@@ -13,7 +13,7 @@ from kbootstrap.model.desired import Desired
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.plan import Action, Change, Plan
 from kbootstrap.model.resource import File
-from kbootstrap.plan import facts
+from kbootstrap.plan import before, facts
 from kbootstrap.remote import fuse
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
@@ -28,6 +28,7 @@ def sections(desired: Desired, host: str, *, deep: bool) -> list[tuple[str, str]
     """(id, sh text) of everything that is read; known before the first contact."""
     found = [("facts", facts.PROBE), ("ledger", f"[ ! -r {paths.LEDGER} ] || cat {paths.LEDGER}\n")]
     found.append(("blobs", f"[ ! -d {paths.BLOBS} ] || ls {paths.BLOBS}\n"))
+    found.append(("before", before.probe(desired, host)))
     for kind, names in desired.names(host).items():
         text = binary.probe(names, deep=True) if kind == "binary" and deep else KINDS[kind].probe(names)
         found.append((kind, text))
@@ -38,7 +39,7 @@ def read(connection: Connection, desired: Desired, *, deep: bool = False) -> Obs
     """Read one host. CommandError if a probe itself fails (a probe answers «absent» with exit code 0)."""
     marker = secrets.token_hex(8)
     asked = sections(desired, connection.host, deep=deep)
-    before, began = clock.epoch_s(), clock.monotonic_s()
+    epoch_s, began = clock.epoch_s(), clock.monotonic_s()
     running = connection.run(fuse.read_program(asked, marker), deadline_s=READ_DEADLINE_S)
     answers = {section.id: _text(section, connection.host) for section in fuse.split(running.lines(), marker)}
     ended = running.finish()
@@ -47,7 +48,8 @@ def read(connection: Connection, desired: Desired, *, deep: bool = False) -> Obs
     took = clock.monotonic_s() - began
     kinds = {kind: KINDS[kind].parse(answers[kind]) for kind in KINDS if kind in answers}
     kinds["blob"] = dict.fromkeys(answers["blobs"].split(), True)
-    seen = facts.parse(answers["facts"], now_s=before + took / 2)
+    kinds["before"] = before.parse(answers["before"])
+    seen = facts.parse(answers["facts"], now_s=epoch_s + took / 2)
     return Observed(host=connection.host, facts=seen, ledger=answers["ledger"], kinds=kinds, seconds=took)
 
 

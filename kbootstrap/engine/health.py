@@ -65,6 +65,7 @@ def _etcd_detail(text: str) -> str:
 def _served(prepared: Prepared, connection: Connection) -> list[Result]:
     """The certificate that each port serves is the one that the operator's PKI holds: «renewed but not restarted» is found here."""
     host = prepared.spec.host(connection.host)
+    rows: list[tuple[str, ports.Port, str, tuple[Host, ...]]]
     rows = [(name, port, str(host.address), (host,)) for name, port in SERVED if host.is_master or name == "kubelet-server"]
     rows += [(name, port, LOOPBACK, (host,)) for name, port in LOOPBACK_SERVED if host.is_master]
     if prepared.spec.endpoint.kind is not EndpointKind.EXTERNAL:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import kbootstrap
-from kbootstrap.engine import api, gather, health, workload
-from kbootstrap.engine.apply import Applying, apply, ledgers
+from kbootstrap.engine import api, flow, gather, health, workload
+from kbootstrap.engine.apply import Applying, apply, ledgers, raise_together
 from kbootstrap.engine.prepare import Prepared, ca_file_sha256, prepare
 from kbootstrap.engine.push import Push
 from kbootstrap.errors import PreflightError, Problem, VerifyError
@@ -160,7 +160,8 @@ def _execute(request: Request, prepared: Prepared, pool: Pool, picture: Picture)
     identity = Ledger(cluster_id=prepared.state.cluster_id, cluster=prepared.spec.name, version=kbootstrap.__version__)
     complete = ledgers(picture.plan, picture.observed, picture.ledgers, identity)
     applying = Applying(spec=prepared.spec, pool=pool, listener=request.listener, ledgers=complete, pushes=pushes)
-    apply(applying, picture.plan.stages)
+    way = flow.apply if flow.fresh(list(picture.observed.values())) else apply
+    raise_together(way(applying, picture.plan.stages))
     api.apply(prepared, pool, request.listener, picture.plan)
 
 

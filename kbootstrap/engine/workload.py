@@ -102,14 +102,14 @@ def _asked(prepared: Prepared, pool: Pool, found: Site) -> list[Result]:
 
 
 def _ask(asking: Asking) -> Iterator[Result]:
+    if asking.host.is_master:  # first: meanwhile kube-proxy, which works once a second, learns of the new services
+        yield _logs(asking)
+        yield _exec(asking)
     if asking.pod is not None:
         yield _pod_to_pod(asking, asking.pod)
         yield _dns(asking, asking.pod)
     yield _cluster_ip(asking)
     yield _node_port(asking)
-    if asking.host.is_master:
-        yield _logs(asking)
-        yield _exec(asking)
 
 
 def _result(asking: Asking, check_: str, where: str, question: Callable[[], str], hint: str) -> Result:

@@ -13,6 +13,8 @@ from kbootstrap.plan.ledger import Ledger, backup
 from kbootstrap.resources import KINDS, service
 from kbootstrap.resources.difference import Difference, lines, sh
 
+RELOAD = "systemd/daemon-reload"
+
 
 def _keep_before(resource: Resource, difference: Difference, ledger: Ledger) -> str:
     """A foreign file that we are about to replace is copied away first, once."""
@@ -42,7 +44,7 @@ def _change(host: str, resource: Resource, difference: Difference, ledger: Ledge
 
 def _reload(host: str) -> Change:
     text = "systemctl daemon-reload\n"
-    return Change(host=host, key="systemd/daemon-reload", action=Action.RUN, reason="unit files changed", commands=text)
+    return Change(host=host, key=RELOAD, action=Action.RUN, reason="unit files changed", commands=text)
 
 
 def compare_stage(host: str, wanted: Wanted, observed: Observed, ledger: Ledger) -> tuple[Change, ...]:
