@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from ipaddress import IPv4Network
 from pathlib import Path
 
-import kbootstrap
 from kbootstrap import inventory
 from kbootstrap.catalog import names, releases
 from kbootstrap.engine.nodes import node
@@ -29,17 +27,12 @@ from kbootstrap.render.env import Renderer
 from kbootstrap.rolebook import parse as rolebook
 from kbootstrap.rolebook.expand import World, applies, expand
 from kbootstrap.rolebook.role import RoleDef
-from kbootstrap.store import artifacts, clock, images, pki_dir, state
+from kbootstrap.store import artifacts, assets, clock, images, pki_dir, state
+from kbootstrap.store.artifacts import pins
 from kbootstrap.store.entropy import SystemEntropy
 from kbootstrap.store.folder import Folder
 
 BOOTSTRAP_ROLE = "rbac"
-
-
-def shipped(name: str) -> Path:
-    """``roles`` or ``templates``: beside the package in a checkout, inside it when installed from a wheel."""
-    beside = Path(str(files(kbootstrap))).parent / name
-    return beside if (beside.parent / "tasks.py").is_file() and beside.is_dir() else Path(str(files(kbootstrap) / "data" / name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +51,7 @@ class Prepared:
 
 def roles() -> dict[str, RoleDef]:
     """Every role that a stage names, by name."""
-    root = shipped("roles")
+    root = assets.folder("roles")
     return {name: _role(root / name / "role.yml") for stage in STAGES for name in stage.roles}
 
 
@@ -76,14 +69,15 @@ def prepare(folder: Folder, listener: Listener, *, dry: bool) -> Prepared:
         if known != state.load(folder.state):
             state.save(folder.state, known)
     defined = roles()
-    renderer = Renderer((folder.overrides, shipped("templates")))
+    renderer = Renderer((folder.overrides, assets.folder("templates")))
+    reach = artifacts.Reach()
     world = World(
         spec=spec,
         pki=pki,
         renderer=renderer,
         pod_ranges=known.pod_ranges,
-        binaries=_binaries(spec, defined, listener),
-        images=_images(spec, defined, listener),
+        binaries=_binaries(spec, defined, pins.load(folder.pins), reach, listener),
+        images=_images(spec, defined, reach, listener),
         etcd_state=known.etcd_state,
     )
     return Prepared(folder=folder, spec=spec, state=known, pki=pki, issued=issued, world=world, desired=desire(world, defined, known.pod_ranges))
@@ -94,24 +88,28 @@ def versions(spec: ClusterSpec) -> dict[str, str]:
     return {**releases.default_versions(spec.kubernetes), **spec.versions, "kubernetes": spec.kubernetes}
 
 
-def _binaries(spec: ClusterSpec, defined: Mapping[str, RoleDef], listener: Listener) -> dict[str, dict[str, Blob]]:
+def _binaries(
+    spec: ClusterSpec, defined: Mapping[str, RoleDef], pinned: Mapping[str, releases.Checksum], reach: artifacts.Reach, listener: Listener
+) -> dict[str, dict[str, Blob]]:
     found = {}
     for arch in {host.arch for host in spec.hosts}:
         mine = [host for host in spec.hosts if host.arch == arch]
         wanted = {b.name for role in defined.values() for b in role.binaries if any(applies(role, spec, host) for host in mine)}
-        ready = artifacts.fetch(sorted(wanted), versions(spec), arch, spec.artifacts, listener=listener)
+        ready = artifacts.fetch(sorted(wanted), versions(spec), arch, spec.artifacts, listener=listener, pins=pinned, reach=reach)
         found[arch] = {name: Blob(sha256=a.sha256, size=a.size, path=a.path) for name, a in ready.items()}
     return found
 
 
-def _images(spec: ClusterSpec, defined: Mapping[str, RoleDef], listener: Listener) -> dict[str, dict[str, tuple[str, Blob | None]]]:
+def _images(
+    spec: ClusterSpec, defined: Mapping[str, RoleDef], reach: artifacts.Reach, listener: Listener
+) -> dict[str, dict[str, tuple[str, Blob | None]]]:
     wanted = sorted({name for role in defined.values() for name in role.images})
     found: dict[str, dict[str, tuple[str, Blob | None]]] = {}
     for arch in {host.arch for host in spec.hosts}:
         if spec.artifacts.images is ImageSource.PULL:
             found[arch] = {name: (ref, None) for name, ref in images.pull_refs(wanted, versions(spec)).items()}
             continue
-        ready = images.bundle(wanted, versions(spec), arch, spec.artifacts, listener=listener)
+        ready = images.bundle(wanted, versions(spec), arch, spec.artifacts, listener=listener, reach=reach)
         found[arch] = {n: (i.ref, Blob(sha256=i.sha256, size=i.size, path=i.path)) for n, i in ready.items()}
     return found
 

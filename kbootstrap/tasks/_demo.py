@@ -9,6 +9,7 @@ from rich.console import Console
 
 from kbootstrap import inventory, lab
 from kbootstrap.catalog import releases
+from kbootstrap.engine import prepare
 from kbootstrap.errors import CommandError, UnavailableError
 from kbootstrap.lab import machine
 from kbootstrap.model.cluster import ArtifactSource, ClusterSpec
@@ -26,7 +27,7 @@ def binaries(cluster: str) -> None:
     """Every binary and image in the cache, verified, and a line that says where they come from."""
     folder = find_folder(cluster)
     spec = inventory.load(folder.cluster_yml)
-    versions = releases.default_versions(spec.kubernetes) | dict(spec.versions) | {"kubernetes": spec.kubernetes}
+    versions = prepare.versions(spec)
     arches = sorted({host.arch for host in spec.hosts})
     reach = artifacts.Reach()
     if not _here(folder, spec, versions, arches):
@@ -43,8 +44,13 @@ def binaries(cluster: str) -> None:
 
 
 def _here(folder: Folder, spec: ClusterSpec, versions: dict[str, str], arches: list[str]) -> bool:
-    known = pins.load(folder.pins)
-    return all(len(artifacts.cached(releases.binaries(), versions, a, spec.artifacts, pins=known)) == len(releases.binaries()) for a in arches)
+    """Nobody needs to be asked: the cache has everything."""
+    known, binaries_, images_ = pins.load(folder.pins), releases.binaries(), releases.images()
+    return all(
+        len(artifacts.cached(binaries_, versions, arch, spec.artifacts, pins=known)) == len(binaries_)
+        and len(images.cached(images_, versions, arch, spec.artifacts)) == len(images_)
+        for arch in arches
+    )
 
 
 def _ready_source(folder: Folder, spec: ClusterSpec, versions: dict[str, str], arches: list[str], reach: artifacts.Reach) -> None:
