@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "golden"
 VERSIONS = {"etcd": "3.6.14", "containerd": "2.3.4", "runc": "1.4.3", "cni-plugins": "1.9.1", "coredns": "1.14.7"}
 PODS, SERVICES = IPv4Network("10.244.0.0/16"), IPv4Network("10.96.0.0/16")
-IMAGES = {"pause": "registry.example/pause:3.10", "coredns": "registry.example/coredns:v1.14.7"}
+IMAGES = {"pause": "registry.example/pause:3.10", "coredns": "registry.example/coredns:v1.14.7", "testserver": "registry.example/agnhost:2.53"}
 
 CLUSTERS = {
     "routes": a_cluster(3, 2, name="routes", versions=VERSIONS),
