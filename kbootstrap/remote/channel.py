@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import paramiko
@@ -12,6 +13,15 @@ import paramiko
 from kbootstrap.errors import CommandError, ConnectError
 
 READ_BYTES: Final = 1024 * 1024
+GONE: Final = (OSError, EOFError, paramiko.SSHException)  # what paramiko raises, now this, now that, once a connection is dead
+
+
+@contextmanager
+def _as_os_error() -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, paramiko.SSHException) as error:
+        raise ConnectionError("the connection was lost") from error
 
 
 class _Wake(threading.Event):
@@ -51,8 +61,11 @@ class ChannelPipe:
         while True:
             self._arrived.clear()
             ended = channel.eof_received or channel.closed  # before looking: what is buffered now came before the end
-            err = channel.recv_stderr(READ_BYTES) if channel.recv_stderr_ready() else b""
-            out = channel.recv(READ_BYTES) if channel.recv_ready() else b""
+            try:
+                err = channel.recv_stderr(READ_BYTES) if channel.recv_stderr_ready() else b""
+                out = channel.recv(READ_BYTES) if channel.recv_ready() else b""
+            except GONE:  # receiving opens the window again, that is, it sends
+                return None
             if out or err:
                 return out, err
             if ended:
@@ -61,10 +74,12 @@ class ChannelPipe:
                 return b"", b""
 
     def write(self, data: memoryview) -> None:
-        self._channel.sendall(data)  # type: ignore[arg-type]  # a memoryview: with bytes, paramiko copies the rest at each packet
+        with _as_os_error():
+            self._channel.sendall(data)  # type: ignore[arg-type]  # a memoryview: with bytes, paramiko copies the rest at each packet
 
     def write_end(self) -> None:
-        self._channel.shutdown_write()
+        with _as_os_error():
+            self._channel.shutdown_write()
 
     def exited(self) -> bool:
         return self._channel.exit_status_ready()
@@ -82,7 +97,7 @@ class ChannelPipe:
             self._closed = True
         try:
             self._channel.close()
-        except (OSError, EOFError, paramiko.SSHException):
+        except GONE:
             return  # the connection is gone, and the channel with it
         finally:
             self._release()
@@ -101,12 +116,17 @@ class ChannelStream:
             self._channel.sendall(memoryview(data))  # type: ignore[arg-type]
         except TimeoutError:
             raise CommandError(f"nothing taken for {self._timeout_s:g} s") from None
+        except GONE as error:
+            raise CommandError("the connection was lost") from error
 
     def recv(self, size: int) -> bytes:
         try:
             return self._channel.recv(size)
         except TimeoutError:
             raise CommandError(f"no answer for {self._timeout_s:g} s") from None
+        except GONE as error:
+            raise CommandError("the connection was lost") from error
 
     def close(self) -> None:
-        self._channel.close()
+        with suppress(*GONE):  # gone with its connection
+            self._channel.close()

@@ -53,6 +53,9 @@ class Connection(Protocol):
 
         The program never appears in an argv on the host: it travels by stdin before the payload. *payload* is sent while output is read, so
         neither side can block the other. After the payload stdin is closed. ``deadline_s`` is for all of it, ``idle_s`` (0 = none) for silence.
+        What it starts ends with it when the channel goes or the deadline passes; only a new session (``setsid``, a systemd unit) outlives it.
+
+        Raises ConnectError (connection lost, no room for a session) and PrivilegeError (no root), the latter perhaps only when the output is read.
         """
         ...
 

@@ -6,6 +6,7 @@ key exchange); a silently dead connection is ended by the kernel; each program h
 
 from __future__ import annotations
 
+import math
 import secrets
 import socket
 import threading
@@ -90,7 +91,8 @@ def _attempt(way: Way, keys: KnownHosts, via: Transport | None, *, until: float)
     left_s = max(0.1, until - time.monotonic())
     sock: Any = _through(via, way, left_s) if via else _dial(way, left_s)
     transport = Transport(sock, host_key_algorithms=keys.algorithms(hostkeys.known_name(way.host, way.port)))
-    transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = left_s + 5
+    transport.banner_timeout = transport.handshake_timeout = left_s + 5  # the watchdog comes first; paramiko asks the wall clock, which may jump
+    transport.auth_timeout = math.inf
     late = threading.Event()
     watchdog = threading.Timer(left_s, _too_late, (late, sock))
     watchdog.daemon = True

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import paramiko
 from paramiko.message import Message
+from paramiko.packet import Packetizer
 
 from kbootstrap.errors import ConnectError
 
@@ -62,6 +63,13 @@ class QuickSocket:
         self._socket.close()
 
 
+class _Packetizer(Packetizer):
+    """New keys after 16 GB instead of 512 MB: each exchange stops the stream, and OpenSSH itself waits for 64 GB with these ciphers."""
+
+    REKEY_BYTES = 2**34
+    REKEY_BYTES_OVERFLOW_MAX = 2**34
+
+
 class Refused(Exception):
     """The server did not open a channel: SSH's reason code (RFC 4254, 5.1) and its own words."""
 
@@ -79,10 +87,11 @@ class Transport(paramiko.Transport):
     _active_check_timeout = 1.0  # closing wakes the reader (QuickSocket), so it need not look ten times a second
 
     def __init__(self, sock: Any, *, host_key_algorithms: tuple[str, ...]) -> None:
-        super().__init__(sock, default_window_size=WINDOW_BYTES, default_max_packet_size=PACKET_BYTES)
+        super().__init__(sock, default_window_size=WINDOW_BYTES, default_max_packet_size=PACKET_BYTES, packetizer_class=_Packetizer)
         self.host_key_algorithms = host_key_algorithms
         self.host_key_blob = b""
         self._opening = threading.local()
+        self._postponed: list[Message] = []
         self._reasons: dict[int, Refused] = {}
         handlers: dict[int, Callable[[Message], None]] = vars(self)["_handler_table"]  # in no stub
         handlers[paramiko.common.MSG_CHANNEL_OPEN_FAILURE] = self._channel_refused
@@ -96,6 +105,18 @@ class Transport(paramiko.Transport):
             raise paramiko.SSHException("the host key changed during the connection")
         super()._verify_key(host_key, sig)  # type: ignore[misc]  # the stubs leave out what begins with an underscore
         self.host_key_blob = host_key
+
+    def _send_user_message(self, data: Message) -> None:
+        """Postpone what our own reading thread would send during a key exchange: paramiko lets it wait for the end that it must read itself."""
+        if threading.current_thread() is self and not self.clear_to_send.is_set():
+            self._postponed.append(data)
+        else:
+            super()._send_user_message(data)  # type: ignore[misc]
+
+    def _parse_newkeys(self, message: Message) -> None:
+        super()._parse_newkeys(message)  # type: ignore[misc]
+        while self._postponed and self.clear_to_send.is_set():
+            super()._send_user_message(self._postponed.pop(0))  # type: ignore[misc]
 
     def _next_channel(self) -> int:
         number: int = super()._next_channel()  # type: ignore[misc]
