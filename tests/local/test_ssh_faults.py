@@ -1,4 +1,4 @@
-"""What networks do to a connection in the middle of a transfer: key exchanges, silence, resets. In a network namespace of the test's own."""
+"""What networks do to a connection in the middle of a transfer: key exchanges, silence, resets. In namespaces of the test's own."""
 
 from __future__ import annotations
 
@@ -78,7 +78,21 @@ finally:
 def scene(sshd: Any, rule: str, direction: str) -> list[str]:
     """What the client says when *rule* (nft) begins to work while bytes go *direction*."""
     sshd.stop()
-    argv = ["unshare", "--net", sys.executable, "-c", SCENE, str(sshd.port), str(sshd.key), str(sshd.known_hosts), f"{sshd.root}/sshd_config"]
+    argv = [
+        "unshare",
+        "--net",
+        "--pid",
+        "--mount-proc",
+        "--fork",
+        "--kill-child",
+        sys.executable,
+        "-c",
+        SCENE,
+        str(sshd.port),
+        str(sshd.key),
+        str(sshd.known_hosts),
+        f"{sshd.root}/sshd_config",
+    ]
     argv += [rule.replace("PORT", str(sshd.port)), direction]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(argv, capture_output=True, text=True, timeout=120, env=env, check=False)
