@@ -24,6 +24,7 @@ KUBELET_CONFIG: Final = "/var/lib/kubelet/config.yaml"
 PROXY_CONFIG: Final = "/var/lib/kube-proxy/config.yaml"
 ADMIN_CONF: Final = f"{KUBERNETES}/admin.conf"
 AUDIT_LOG: Final = "/var/log/kubernetes/audit.log"
+CONTAINERD_DATA: Final = "/var/lib/containerd"
 CONTAINERD_SOCKET: Final = "/run/containerd/containerd.sock"
 
 ETCD_CA: Final = f"{ETCD_PKI}/ca.crt"

@@ -20,7 +20,7 @@ from kbootstrap.model.plan import CLUSTER, Action, Change, Gate, HostPlan, Plan,
 from kbootstrap.model.resource import File
 from kbootstrap.plan import batch
 from kbootstrap.plan.batch import Step
-from kbootstrap.plan.ledger import Ledger, record
+from kbootstrap.plan.ledger import Ledger, forget, record
 from kbootstrap.remote import fuse
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
@@ -90,9 +90,13 @@ def send(applying: Applying, connection: Connection, changes: Sequence[Change], 
             applying.pushes[connection.host].wait(change.blob.sha256)
     steps = batch.steps(changes)
     payload = b"".join(change.payload for change in changes)
-    if ledger and connection.host in applying.ledgers:
-        step, text = _ledger_step(applying.ledgers[connection.host])
+    known = applying.ledgers.get(connection.host)
+    if known and ledger:
+        step, text = _ledger_step(known)
         steps, payload = [step, *steps], text + payload
+    if known and (left := forget(known, changes)) != known:  # behind the deletions: a run that ends before them finds them again
+        step, text = _ledger_step(left)
+        steps, payload = [*steps, step], payload + text
     steps += [(f"gate/{gate.name}", gate.text, gate.deadline_s) for gate in gates]
     if steps:
         run_steps(connection, steps, payload, applying.listener)
@@ -116,11 +120,17 @@ def _stage(applying: Applying, stage: Stage, started: set[str], failed: set[str]
     )
     errors = [outcome.error for outcome in outcomes.values() if outcome.error is not None]
     for plan in plans:
-        if plan.serial and not errors:
+        if plan.serial and not _ends(applying, errors):
+            started.add(plan.host)
             alone = applying.pool.map(partial(_alone, applying, plan, plan.host in first), [applying.spec.host(plan.host)])
             errors += [outcome.error for outcome in alone.values() if outcome.error is not None]
-    started |= {plan.host for plan in plans}
+    started |= set(together)
     return errors
+
+
+def _ends(applying: Applying, errors: Sequence[KbError]) -> bool:
+    """Whether nothing may follow: a host failed that counts for quorum."""
+    return any(applying.spec.host(error.host).is_master for error in errors)
 
 
 def apply(applying: Applying, stages: Sequence[Stage]) -> list[KbError]:
@@ -129,13 +139,15 @@ def apply(applying: Applying, stages: Sequence[Stage]) -> list[KbError]:
     failed: set[str] = set()
     errors: list[KbError] = []
     for stage in stages:
+        if all(plan.host == CLUSTER for plan in stage.hosts):
+            continue
         began = clock.monotonic_s()
         applying.listener(StageStarted(stage=stage.name))
         new = _stage(applying, stage, started, failed)
         applying.listener(StageFinished(stage=stage.name, seconds=clock.monotonic_s() - began))
         errors += new
         failed |= {error.host for error in new}
-        if any(applying.spec.host(error.host).is_master for error in new):
+        if _ends(applying, new):
             break
     return errors
 

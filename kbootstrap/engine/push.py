@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 
 from kbootstrap.catalog import paths
-from kbootstrap.errors import ApplyError, KbError
+from kbootstrap.errors import ApplyError, ArtifactError
 from kbootstrap.model.events import Listener, Progress
 from kbootstrap.model.resource import Blob
 from kbootstrap.remote import fuse
@@ -30,7 +30,7 @@ class Push:
         self._blobs = blobs
         self._listener = listener
         self._arrived = {blob.sha256: threading.Event() for blob in blobs}
-        self._error: KbError | None = None
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name=f"push-{connection.host}", daemon=True)
 
     def start(self) -> Push:
@@ -56,7 +56,7 @@ class Push:
     def _run(self) -> None:
         try:
             self._send()
-        except KbError as error:
+        except Exception as error:  # also a bug: whoever waits must learn of it, on a thread where it is seen
             self._error = error
         finally:
             for event in self._arrived.values():
@@ -69,10 +69,13 @@ class Push:
         steps = [(blob.sha256, _store(blob), deadline_s) for blob in self._blobs]
         program = f"mkdir -p {paths.BLOBS}; chmod 0700 {paths.STATE}; rm -f {paths.BLOBS}/.part-*\n" + fuse.change_program(steps, marker)
         running = self._connection.run(program, payload=self._payload(total), deadline_s=deadline_s + 60)
-        for event in fuse.follow(running.lines(), marker):
-            if isinstance(event, fuse.Ended):
-                self._ended(event)
-        done = running.finish()
+        try:
+            for event in fuse.follow(running.lines(), marker):
+                if isinstance(event, fuse.Ended):
+                    self._ended(event)
+            done = running.finish()
+        finally:
+            running.close()
         if not all(event.is_set() for event in self._arrived.values()):
             raise ApplyError(f"upload ended early: {done.stderr.strip()[-300:]}", host=self._connection.host, hint=AGAIN)
 
@@ -85,12 +88,23 @@ class Push:
     def _payload(self, total: int) -> Iterator[memoryview]:
         done = 0
         for blob in self._blobs:
-            with blob.path.open("rb") as file:
-                view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))  # closed when the last slice is gone
+            view = _view(blob)
             for start in range(0, blob.size, CHUNK):
                 yield view[start : start + CHUNK]
                 done += min(CHUNK, blob.size - start)
                 self._listener(Progress(host=self._connection.host, label="upload", done=done, total=total))
+
+
+def _view(blob: Blob) -> memoryview:
+    """The blob's bytes; the mapping is closed when the last slice is gone. ArtifactError if the file is not there or not what it was."""
+    try:
+        with blob.path.open("rb") as file:
+            view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{blob.path} cannot be read: {error}", hint="invoke artifacts.fetch") from error
+    if len(view) != blob.size:
+        raise ArtifactError(f"{blob.path} has {len(view)} bytes, had {blob.size}", hint="invoke artifacts.fetch")
+    return view
 
 
 def _store(blob: Blob) -> str:

@@ -14,7 +14,8 @@ from kbootstrap.resources.difference import sh
 
 Step = tuple[str, str, float]  # id, sh text, deadline in seconds
 
-_TRAP = """trap '[ $? = 0 ] || echo "in $at"' EXIT\n"""
+_ALONE = "exec </dev/null\n"  # the payload on standard input belongs to others: a package's scripts must not eat it
+_TRAP = """clean() { :; }; trap '[ $? = 0 ] || { echo "in $at"; clean; }' EXIT\n"""
 
 
 def _group(change: Change) -> str:
@@ -32,9 +33,9 @@ def steps(changes: Sequence[Change]) -> list[Step]:
     for kind, members in groupby(changes, _group):
         group = list(members)
         if not kind or len(group) == 1:
-            found += [(c.key, c.commands, c.deadline_s) for c in group]
+            found += [(c.key, c.commands if c.payload else _ALONE + c.commands, c.deadline_s) for c in group]
         else:
-            text = _directories(group) if kind == "directories" else "".join(_files(group))
+            text = _ALONE + _directories(group) if kind == "directories" else "".join(_files(group))
             found.append((f"{len(group)} {kind}", _TRAP + text, 60.0 + len(group)))
     return found
 
@@ -47,11 +48,13 @@ def _files(group: Sequence[Change]) -> Iterator[str]:
     """All contents to new files with their final modes, one check of all sums, one sync, then the renames."""
     wants = [change.resource for change in group if isinstance(change.resource, File)]
     news = [stat.temporary(want.name) for want in wants]
+    yield f"clean() {{ {sh('rm', '-f', '--', *news)}; }}\n"
     for want, new in zip(wants, news, strict=True):
         quoted = sh(new)
         yield f"at={sh(want.name)}\n[ ! -e {quoted} ] || rm -rf -- {quoted}\n"
         yield f"umask {0o777 & ~want.mode:04o}; set -C; head -c {len(want.content)} > {quoted}; set +C\n"
         yield f"chown {sh(want.owner)} {quoted}\n" if want.owner != "root:root" else ""
+        yield f"chmod {want.mode:04o} {quoted}\n" if want.mode & ~0o666 else ""  # no umask lets a redirection make these bits
     sums = "".join(f"{want.sha256}  {new}\n" for want, new in zip(wants, news, strict=True))
     yield f"at='the checksums of {len(wants)} files'\nsha256sum -c --quiet <<'kb-sums'\n{sums}kb-sums\n"
     yield sh("sync", *news) + "\n"

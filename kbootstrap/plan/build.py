@@ -32,12 +32,14 @@ def plan(
 ) -> Plan:
     """The plan for the hosts that were read. *live* are the API's objects (None: no API answers); *only* keeps changes by id or key."""
     stages = []
+    earlier: dict[str, list[Change]] = {name: [] for name in observed}
     for stage in STAGES:
         hosts = []
         for name, seen in observed.items():
             wanted = desired.hosts[name][stage.name]
             first = stale(name, desired, ledgers[name]) if stage is STAGES[0] else ()
-            changes = _kept((*first, *compare_stage(name, wanted, seen, ledgers[name])), only)
+            changes = _kept((*first, *compare_stage(name, wanted, seen, ledgers[name], earlier[name])), only)
+            earlier[name] += changes
             if changes:
                 hosts.append(HostPlan(host=name, changes=changes, gates=_gates(changes, wanted.gates)))
         if stage.name == ADD_ONS and (objects := () if limited else _kept(manifests.compare(desired.cluster, live), only)):

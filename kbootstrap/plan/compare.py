@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from kbootstrap.catalog import paths
 from kbootstrap.model.desired import Desired, Wanted
@@ -17,11 +17,14 @@ RELOAD = "systemd/daemon-reload"
 
 
 def _keep_before(resource: Resource, difference: Difference, ledger: Ledger) -> str:
-    """A foreign file that we are about to replace is copied away first, once."""
-    if resource.kind not in ("file", "binary") or difference.action is not Action.UPDATE or resource.key in ledger.entries:
+    """A foreign file that we are about to replace is copied away first, once; the ledger is older than the copy, as a run may end between them."""
+    kept = backup(resource.name)
+    ours = resource.key in ledger.entries and ledger.entries[resource.key]["before"] != kept
+    if resource.kind not in ("file", "binary", "directory") or difference.action is not Action.UPDATE or ours:
         return ""
-    kept = sh(backup(resource.name))
-    return f"mkdir -p {paths.BEFORE}; [ -e {kept} ] || cp -a -- {sh(resource.name)} {kept}"
+    new = f"{kept}.new"
+    copy = f"rm -rf {new}; cp -a -- {sh(resource.name)} {new}; mv -T {new} {kept}"
+    return f"mkdir -p {paths.BEFORE}; [ -e {kept} ] || [ -L {kept} ] || {{ {copy}; }}"
 
 
 def _change(host: str, resource: Resource, difference: Difference, ledger: Ledger, disruptive: bool) -> Change:
@@ -47,8 +50,16 @@ def _reload(host: str) -> Change:
     return Change(host=host, key=RELOAD, action=Action.RUN, reason="unit files changed", commands=text)
 
 
-def compare_stage(host: str, wanted: Wanted, observed: Observed, ledger: Ledger) -> tuple[Change, ...]:
-    """The changes of one host in one stage: services behind one reload of systemd where a unit file changed, then the images they import."""
+def _brought(changes: Iterable[Change]) -> frozenset[str]:
+    """The paths that get another content; one whose mode or owner is mended is no reason to restart anything."""
+    return frozenset(c.key for c in changes if c.payload or c.blob)
+
+
+def compare_stage(host: str, wanted: Wanted, observed: Observed, ledger: Ledger, earlier: Sequence[Change] = ()) -> tuple[Change, ...]:
+    """The changes of one host in one stage: services behind one reload of systemd where a unit file changed, then the images they import.
+
+    *earlier* are the host's changes of the stages before: a service may depend on what those bring.
+    """
     changes: list[Change] = []
     services: list[Change] = []
     reload = False
@@ -56,26 +67,27 @@ def compare_stage(host: str, wanted: Wanted, observed: Observed, ledger: Ledger)
         seen = observed.kinds.get(resource.kind, {}).get(resource.name)
         if isinstance(resource, Service):
             reload = reload or (seen is not None and seen.state.get("NeedDaemonReload") == "yes")
-            difference = service.diff(resource, seen, frozenset(c.key for c in changes if c.action is not Action.DELETE))
+            difference = service.diff(resource, seen, _brought((*earlier, *changes)))
             disruptive = resource.serial and seen is not None and seen.active
             if difference:
                 services.append(_change(host, resource, difference, ledger, disruptive))
         elif difference := KINDS[resource.kind].diff(resource, seen):
             changes.append(_change(host, resource, difference, ledger, disruptive=False))
-    reload = reload or any(c.key.startswith(f"{paths.UNITS}/") for c in changes)
+    reload = reload or any(key.startswith(f"{paths.UNITS}/") for key in _brought(changes))
     imports = [c for c in changes if isinstance(c.resource, ContainerImage)]
     return (*(c for c in changes if c not in imports), *((_reload(host),) if reload else ()), *services, *imports)
 
 
 def stale(host: str, desired: Desired, ledger: Ledger) -> tuple[Change, ...]:
-    """What the ledger says is ours and no role declares any more: units stopped, files removed."""
+    """What the ledger says is ours and no role declares any more: units stopped, then files removed."""
     wanted = {resource.key for resource in desired.resources(host)}
     changes = []
     for key, entry in ledger.entries.items():
         if key in wanted or entry["kind"] not in ("file", "binary", "service"):
             continue
         changes.append(_delete(host, key, entry))
-    return tuple(sorted(changes, key=lambda c: not c.key.startswith("service/")))
+    reload = (_reload(host),) if any(c.key.startswith(f"{paths.UNITS}/") for c in changes) else ()
+    return (*sorted(changes, key=lambda c: not c.key.startswith("service/")), *reload)
 
 
 def _delete(host: str, key: str, entry: Mapping[str, object]) -> Change:

@@ -15,14 +15,14 @@ from typing import Any
 from kbootstrap.catalog import paths
 from kbootstrap.errors import PreflightError
 from kbootstrap.model.facts import Observed
-from kbootstrap.model.plan import Change
+from kbootstrap.model.plan import Action, Change
 
 PATH_KINDS = ("file", "binary", "directory")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """*entries*: key (path or ``kind/name``) → ``{"kind", "before"}``; before is None (absent), a backup's path, or a former value."""
+    """*entries*: key (path or ``kind/name``) → ``{"kind", "before"}``; before is None (absent), a backup's path, or what was there."""
 
     cluster_id: str = ""
     cluster: str = ""
@@ -45,12 +45,11 @@ def parse(text: str, host: str) -> Ledger:
         return Ledger()
     try:
         document = json.loads(text)
-        return Ledger(
-            cluster_id=str(document["cluster_id"]), cluster=str(document["cluster"]), version=str(document["version"]), entries=document["entries"]
-        )
-    except (ValueError, KeyError, TypeError) as error:
+        entries = {key: {"kind": entry["kind"], "before": entry["before"]} for key, entry in document["entries"].items()}
+        return Ledger(cluster_id=str(document["cluster_id"]), cluster=str(document["cluster"]), version=str(document["version"]), entries=entries)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         hint = f"Restore it from a backup of the host, or move it away if the host never belonged to a cluster: {paths.LEDGER}"
-        raise PreflightError(f"{paths.LEDGER} is damaged: {error}", host=host, hint=hint) from error
+        raise PreflightError(f"{paths.LEDGER} is damaged: {type(error).__name__}: {error}", host=host, hint=hint) from error
 
 
 def backup(path: str) -> str:
@@ -59,19 +58,37 @@ def backup(path: str) -> str:
 
 
 def _before(change: Change, observed: Observed) -> Any:
-    kind = change.resource.kind if change.resource else ""
-    seen = observed.kinds.get(kind, {}).get(change.resource.name if change.resource else "")
-    if seen is None or kind == "service":
+    """What *change* finds in its place, as much of it as bringing it back needs."""
+    resource = change.resource
+    seen = observed.kinds.get(resource.kind, {}).get(resource.name) if resource is not None else None
+    if resource is None or seen is None:
         return None
-    if kind in ("file", "binary"):
-        return backup(change.key)
-    return change.before if kind == "sysctl" else True
+    match resource.kind:
+        case "file" | "binary":
+            return backup(change.key)
+        case "directory":
+            return {"mode": f"{seen.mode:04o}", "owner": seen.owner} if seen.type == "directory" else None
+        case "service":
+            return {"enabled": seen.state.get("UnitFileState") == "enabled", "active": seen.active}
+        case "sysctl":
+            return change.before
+        case _:
+            return True
 
 
 def record(ledger: Ledger, changes: Iterable[Change], observed: Observed) -> Ledger:
-    """The ledger with every resource of *changes* in it; what is in it already keeps its first «before»."""
-    entries = dict(ledger.entries)
+    """The ledger with every resource of *changes* in it; what is in it already keeps its first «before».
+
+    The first one also gets what ``plan/before.py`` saw, which is silent once there is a ledger.
+    """
+    entries = {**observed.kinds.get("before", {}), **ledger.entries}
     for change in changes:
         if change.resource is not None and change.key not in entries:
             entries[change.key] = {"kind": change.resource.kind, "before": _before(change, observed)}
     return replace(ledger, entries=entries)
+
+
+def forget(ledger: Ledger, changes: Iterable[Change]) -> Ledger:
+    """The ledger once the deletions among *changes* were done: what is gone is nobody's any more."""
+    gone = {change.key for change in changes if change.action is Action.DELETE}
+    return replace(ledger, entries={key: entry for key, entry in ledger.entries.items() if key not in gone})

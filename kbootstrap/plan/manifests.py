@@ -36,7 +36,9 @@ def parse(text: str, template: str) -> tuple[Manifest, ...]:
 
 
 def missing(want: Any, have: Any, at: str = "") -> Iterable[str]:
-    """The paths of *want*'s leaves that *have* lacks or holds otherwise, with both values."""
+    """The paths of *want*'s leaves that *have* lacks or holds otherwise, with both values. A null declares nothing; an empty value may be absent."""
+    if want is None or (want in ({}, []) and have is None):
+        return
     if isinstance(want, Mapping):
         if not isinstance(have, Mapping):
             yield f"{at.lstrip('.') or '.'} is {_short(have)}, want {_short(want)}"
@@ -45,7 +47,7 @@ def missing(want: Any, have: Any, at: str = "") -> Iterable[str]:
             yield from missing(value, have.get(key), f"{at}.{key}")
     elif isinstance(want, Sequence) and not isinstance(want, str) and isinstance(have, Sequence) and not isinstance(have, str):
         yield from _missing_items(want, have, at)
-    elif want != have and not (want in (None, {}, []) and have is None):
+    elif want != have:
         yield f"{at.lstrip('.')} is {_short(have)}, want {_short(want)}"
 
 
@@ -76,10 +78,7 @@ def compare(wanted: Iterable[Manifest | Node], live: Mapping[str, Any] | None) -
     objects = _objects(live) if live else {}
     changes = []
     for want in wanted:
-        if isinstance(want, Node):
-            change = _node(want, objects.get(f"Node/{want.name}"))
-        else:
-            change = _manifest(want, objects.get(want.name))
+        change = _node(want, objects.get(f"Node/{want.name}")) if isinstance(want, Node) else _manifest(want, objects.get(want.name))
         changes += [change] if change else []
     return tuple(changes)
 
@@ -115,22 +114,28 @@ def taints(have: Mapping[str, Any]) -> set[str]:
     return {f"{t['key']}={t['value']}:{t['effect']}" if t.get("value") else f"{t['key']}:{t['effect']}" for t in found}
 
 
+def _slot(taint: str) -> tuple[str, str]:
+    """Key and effect: a node has one taint of each, and kubectl refuses to set and remove it in one command."""
+    name, _, effect = taint.rpartition(":")
+    return name.partition("=")[0], effect
+
+
 def _node(want: Node, have: Mapping[str, Any] | None) -> Change | None:
     if have is None:
         return Change(
             host=CLUSTER, key=want.key, action=Action.UPDATE, reason="labels, taints and pod range, once it registers", commands="", resource=want
         )
-    live = have["metadata"].get("labels") or {}
+    live, spec = have["metadata"].get("labels") or {}, have.get("spec") or {}
     ours = {t for t in (have["metadata"].get("annotations") or {}).get(TAINTS_NOTE, "").split(",") if t}
     reasons = [f"label {k}={live.get(k, '(none)')}, want {v}" for k, v in want.labels.items() if live.get(k) != v]
     reasons += [f"label {k}, want none" for k in sorted(_owned_labels(have) - set(want.labels))]
     reasons += [f"no taint {t}" for t in want.taints if t not in taints(have)]
     reasons += [f"taint {t}, want none" for t in sorted((ours - set(want.taints)) & taints(have))]
-    reasons += [] if have["spec"].get("podCIDR") == want.pod_range else [f"pod range {have['spec'].get('podCIDR', 'none')}, want {want.pod_range}"]
+    reasons += [] if spec.get("podCIDR") == want.pod_range else [f"pod range {spec.get('podCIDR', 'none')}, want {want.pod_range}"]
     reasons += [] if ours == set(want.taints) else ["the note of our taints differs"]
     if not reasons:
         return None
-    before = json.dumps(sorted((ours - set(want.taints)) & taints(have)))
+    before = json.dumps(sorted(t for t in (ours - set(want.taints)) & taints(have) if _slot(t) not in map(_slot, want.taints)))
     return Change(host=CLUSTER, key=want.key, action=Action.UPDATE, reason="; ".join(reasons), commands="", before=before, resource=want)
 
 

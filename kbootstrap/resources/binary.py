@@ -28,12 +28,13 @@ stat -c '%i %s %.9Y %.9Z|%F|%a|%U:%G|%n' -- {names} 2>/dev/null | {{
     h= inode=${{key%% *}}
     eval "known=\\${{kb_$inode-}}"
     case "$known" in "${{key#* }} "*" $p") h=${{known#"${{key#* }} "}}; h=${{h%" $p"}} ;; esac
+    case "$h" in *[!0-9a-f]*) h= ;; esac
     [ "${{#h}}" = 64 ] || {{ h=$(sha256sum -- "$p"); h=${{h%% *}}; fresh=1; }}
     all="$all$key $h $p
 "
     echo "$h|$type|$mode|$owner|$p"
   done
-  [ -z "$fresh" ] || [ ! -d {state} ] || printf '%s' "$all" > {hashes}
+  [ -z "$fresh" ] || [ ! -d {state} ] || printf '%s' "$all" 2>/dev/null > {hashes} || :
 }}
 """
 
@@ -64,6 +65,8 @@ def parse(output: str) -> dict[str, Seen]:
 def diff(want: Binary, seen: Seen | None) -> Difference | None:
     if seen is None:
         return Difference(action=Action.CREATE, reason=f"no such file, want {want.blob.sha256[:12]}")
+    if not seen.stat.is_file:
+        return Difference(action=Action.UPDATE, reason=f"is a {seen.stat.type}, want a file")
     if seen.sha256 != want.blob.sha256:
         return Difference(action=Action.UPDATE, reason=f"sha256 {seen.sha256[:12]}, want {want.blob.sha256[:12]}")
     if reason := stat.attributes(seen.stat, want.mode, want.owner):
@@ -72,18 +75,19 @@ def diff(want: Binary, seen: Seen | None) -> Difference | None:
 
 
 def commands(want: Binary, difference: Difference) -> Order:
-    """The blob was verified when it arrived in the store; moving it keeps one copy on the disk."""
+    """The blob was verified when it arrived in the store; moving it keeps one copy on the disk, so a second path is copied from the first."""
     path = sh(want.name)
     if not difference.content:
         return Order(text=lines(f"chown {sh(want.owner)} {path}", f"chmod {want.mode:04o} {path}"))
     new, blob = sh(stat.temporary(want.name)), sh(f"{paths.BLOBS}/{want.blob.sha256}")
-    record = f"""echo "$(stat -c '%i %s %.9Y %.9Z' -- {path}) {want.blob.sha256} {want.name}" >> {paths.HASHES}"""
+    other = f"""$(sed -n 's/^.* {want.blob.sha256} //p' {paths.HASHES} | tail -n 1)"""
+    record = f"""printf '%s %s %s\\n' "$(stat -c '%i %s %.9Y %.9Z' -- {path})" {want.blob.sha256} {path} >> {paths.HASHES}"""
     moves = (
-        f"mkdir -p -- {sh(want.name.rsplit('/', 1)[0])}",
-        f"rm -f -- {new}",
-        f"mv -T -- {blob} {new}",
+        f"mkdir -p -m 0755 -- {sh(want.name.rsplit('/', 1)[0])}",
+        f"rm -rf -- {new}",
+        f"""if [ -e {blob} ]; then mv -T -- {blob} {new}; else cp -- "{other}" {new}; fi""",
         f"chown {sh(want.owner)} {new}; chmod {want.mode:04o} {new}",
-        f"mv -fT -- {new} {path}",
+        *stat.replace(want.name),
         record,
     )
     return Order(text=lines(*moves), blob=want.blob)

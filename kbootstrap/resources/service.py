@@ -79,13 +79,16 @@ def _records(text: str) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
 
 
 def stale(want: Service, seen: Seen, changing: frozenset[str] = frozenset()) -> str:
-    """Why a running unit must restart, or ``""``; *changing* are paths that this plan is about to change."""
+    """Why a running unit must restart, or ``""``; *changing* are paths whose content this plan is about to change.
+
+    A file that is put back to what the unit was started with is no reason; a binary is, as it becomes another inode.
+    """
     if not seen.started:
         return "not known what it was started with"
-    new = [p for p in (*want.inputs, *want.binaries) if p in changing]
-    other = [p for p, digest in want.inputs.items() if p not in new and seen.started.get(p) != digest]
-    replaced = [p for p in want.binaries if p not in new and seen.started.get(p) != seen.now.get(p)]
-    parts = [f"{label} {', '.join(found)}" for label, found in (("new", new), ("started with another", other + replaced)) if found]
+    other = [p for p, digest in want.inputs.items() if seen.started.get(p) != digest]
+    other += [p for p in want.binaries if p in changing or seen.started.get(p) != seen.now.get(p)]
+    both = (("new", [p for p in other if p in changing]), ("started with another", [p for p in other if p not in changing]))
+    parts = [f"{label} {', '.join(found)}" for label, found in both if found]
     return "; ".join(parts)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from kbootstrap.resources.difference import sh
 
+FORMAT = "%F|%a|%U:%G|%n"
 _SUM = re.compile(r"^([0-9a-f]{64}) [ *](.+)$")
 
 
@@ -29,7 +30,7 @@ class Stat:
 
 def probe(paths: Sequence[str], *, hashes: bool) -> str:
     """Both commands go on past what is missing; that a path is not in the answer is the answer."""
-    text = sh("stat", "-c", "%F|%a|%U:%G|%n", "--", *paths) + " 2>/dev/null\n"
+    text = sh("stat", "-c", FORMAT, "--", *paths) + " 2>/dev/null\n"
     return text + (sh("sha256sum", "--", *paths) + " 2>/dev/null\n" if hashes else "") + "true\n"
 
 
@@ -67,6 +68,10 @@ def put(path: str, source: str, *, sha256: str, mode: int, owner: str) -> tuple[
         f"echo {sh(f'{sha256}  {new}')} | sha256sum -c --status || {{ echo 'content arrived damaged'; rm -f -- {quoted}; exit 1; }}",
         f"chown {sh(owner)} {quoted}; chmod {mode:04o} {quoted}",
         f"sync {quoted}",
-        f"[ ! -d {sh(path)} ] || [ -L {sh(path)} ] || rm -rf -- {sh(path)}",
-        f"mv -fT -- {quoted} {sh(path)}",
+        *replace(path),
     )
+
+
+def replace(path: str) -> tuple[str, ...]:
+    """Commands that rename what lies under ``temporary(path)`` to *path*; a directory in its place goes first."""
+    return (f"[ ! -d {sh(path)} ] || [ -L {sh(path)} ] || rm -rf -- {sh(path)}", f"mv -fT -- {sh(temporary(path))} {sh(path)}")

@@ -1,6 +1,7 @@
 """Health gates: sh text that waits on the host until something is healthy, and tells the autopsy when it does not become so.
 
-A gate ends with 0 once its condition holds. Otherwise it prints the unit's state, its last log lines and the last answer of the condition.
+A gate ends with 0 once its condition holds and systemd has no job left for the units: while a restart is queued, the old process still answers.
+Otherwise it prints the unit's state, its last log lines and the last answer of the condition.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from kbootstrap.model.cluster import Host
 from kbootstrap.model.plan import Gate
 
 _WAIT = """\
+exec </dev/null
 end=$(( $(date +%s) + {deadline_s} ))
 while :; do
-  out=$( {condition} 2>&1 ) && exit 0
+  case "$(systemctl show -p Job --value {units})" in *[0-9]*) out='systemd is still at work' ;; *) out=$( {condition} 2>&1 ) && exit 0 ;; esac
   [ "$(date +%s)" -lt "$end" ] || break
   sleep 0.2
 done
