@@ -8,16 +8,17 @@ from typing import Any, cast
 import pytest
 
 from kbootstrap.engine import site
-from kbootstrap.engine.prepare import Prepared, shipped
+from kbootstrap.engine.prepare import Prepared
 from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.render.env import Renderer
+from kbootstrap.store import assets
 from kbootstrap.testing.builders import a_cluster
 
 
 class _World:
     """The two fields that a manifest is made of."""
 
-    renderer = Renderer((shipped("templates"),))
+    renderer = Renderer((assets.folder("templates"),))
     images = {"amd64": {"testserver": ("registry.example/agnhost:2.53", None)}}  # noqa: RUF012
 
 
