@@ -20,6 +20,8 @@ def _keep_before(resource: Resource, difference: Difference, ledger: Ledger) -> 
     """A foreign file that we are about to replace is copied away first, once; the ledger is older than the copy, as a run may end between them."""
     kept = backup(resource.name)
     ours = resource.key in ledger.entries and ledger.entries[resource.key]["before"] != kept
+    if resource.kind == "directory" and not difference.content:
+        return ""  # its mode and owner are in the ledger; its content stays
     if resource.kind not in ("file", "binary", "directory") or difference.action is not Action.UPDATE or ours:
         return ""
     new = f"{kept}.new"

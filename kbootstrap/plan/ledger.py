@@ -67,7 +67,7 @@ def _before(change: Change, observed: Observed) -> Any:
         case "file" | "binary":
             return backup(change.key)
         case "directory":
-            return {"mode": f"{seen.mode:04o}", "owner": seen.owner} if seen.type == "directory" else None
+            return {"mode": f"{seen.mode:04o}", "owner": seen.owner} if seen.type == "directory" else backup(change.key)
         case "service":
             return {"enabled": seen.state.get("UnitFileState") == "enabled", "active": seen.active}
         case "sysctl":

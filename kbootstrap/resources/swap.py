@@ -9,6 +9,7 @@ from kbootstrap.model.plan import Action
 from kbootstrap.model.resource import Swap
 from kbootstrap.resources.difference import Difference, Order, lines
 
+MARK = "# kbootstrap: "  # before the lines of fstab that we disable
 _FSTAB = r"^[^#[:space:]][^[:space:]]*[[:space:]]+[^[:space:]]+[[:space:]]+swap[[:space:]]"
 
 
@@ -29,5 +30,5 @@ def diff(want: Swap, seen: tuple[str, ...] | None) -> Difference | None:
 def commands(want: Swap, difference: Difference) -> Order:
     del want, difference
     keep = f"mkdir -p {paths.BEFORE}; [ -e {paths.BEFORE}/fstab ] || cp -a /etc/fstab {paths.BEFORE}/fstab"
-    edit = f"sed -E -i.kb-new 's/({_FSTAB})/# kbootstrap: \\1/' /etc/fstab; rm -f /etc/fstab.kb-new"
+    edit = f"sed -E -i.kb-new 's/({_FSTAB})/{MARK}\\1/' /etc/fstab; rm -f /etc/fstab.kb-new"
     return Order(text=lines("swapoff -a", f"[ ! -r /etc/fstab ] || {{ {keep}; {edit}; }}"))

@@ -1,0 +1,119 @@
+"""The sh texts of leaving a host that need no ledger: they find what is ours by names and paths that only we use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from kbootstrap.catalog import paths, traces
+from kbootstrap.render.network import BRIDGE, ROUTE_PROTOCOL, VXLAN_DEVICE
+from kbootstrap.resources.difference import sh
+
+UNITS: Final = """\
+set --
+for u in {units}; do ! systemctl cat "$u" >/dev/null 2>&1 || set -- "$@" "$u"; done
+[ $# = 0 ] || {{ systemctl --quiet disable "$@"; systemctl stop "$@"; }}
+"""
+
+# Pods, what our units left behind (KillMode=process), shims of our containerd, and what runs in their containers outside of pods.
+_PROCESSES: Final = """\
+ours() {{
+  shims=$(find /proc -maxdepth 2 -name exe -lname {shim}'*' 2>/dev/null | cut -d/ -f3)
+  for s in $shims; do echo "$s"; cat /proc/"$s"/task/*/children 2>/dev/null || :; done
+  grep -lE {groups} /proc/[0-9]*/cgroup 2>/dev/null | cut -d/ -f3
+}}
+! grep -qE {groups} /proc/self/cgroup || {{ echo 'this session runs in a control group of pods; nothing is killed'; exit 1; }}
+for i in $(seq 100); do
+  left=$(ours || :)
+  [ -n "$left" ] || exit 0
+  kill -KILL $left 2>/dev/null || :
+  sleep 0.1
+done
+echo 'these do not end:'; ps -o pid,stat,args -p "$(echo $left | tr ' ' ,)"
+exit 1
+"""
+
+
+def processes(units: Sequence[str]) -> str:
+    """Kill what is left of *units*, of pods and of our containerd's containers; fails with a list of what does not end."""
+    pods = "|".join(group.replace(".", r"\.") for group in traces.POD_CGROUPS)
+    services = "|".join(unit.replace(".", r"\.") for unit in units)
+    ours = rf":/({pods})(/|$)" + (rf"|:/system\.slice/({services})(/|$)" if services else "")
+    return _PROCESSES.format(shim=sh(traces.SHIM), groups=sh(ours))
+
+
+# mountinfo writes a blank as \040; what was mounted last goes first
+MOUNTS: Final = """\
+own=$(sed -n 's/^[^#[:space:]][^[:space:]]*[[:space:]]*\\([^[:space:]]*\\).*/\\1/p' /etc/fstab 2>/dev/null || :)
+cut -d' ' -f5 /proc/self/mountinfo | tac | grep -E {places} | sed 's/\\\\\\([0-7][0-7][0-7]\\)/\\\\0\\1/g' | while IFS= read -r line; do
+  p=$(printf '%b' "$line")
+  for k in {kept}; do [ "$p" != "$k" ] || continue 2; done
+  ! printf '%s\\n' "$own" | grep -qxF -- "$line" || continue
+  umount -- "$p" 2>/dev/null || umount -l -- "$p"
+done
+[ ! -d {namespaces} ] || {{ find {namespaces} -maxdepth 1 -name '{prefix}*' -exec rm -f -- {{}} +; rmdir -- {namespaces} 2>/dev/null || :; }}
+"""
+
+_NETWORK: Final = """\
+for f in -4 -6; do ip $f route flush table all proto {protocol} 2>/dev/null || :; done
+[ ! -e /sys/class/net/{ipvs} ] || [ ! -x {proxy} ] || {proxy} --cleanup || :
+for v in $(ls -d /sys/class/net/{bridge}/lower_* 2>/dev/null); do ip link delete "${{v##*/lower_}}" 2>/dev/null || :; done
+for l in {links}; do [ ! -e "/sys/class/net/$l" ] || ip link delete "$l"; done
+for f in iptables ip6tables; do
+  command -v $f-save >/dev/null && $f-save 2>/dev/null | grep -q -- {prefix} || continue
+  $f-save 2>/dev/null | awk '
+    /^[*]/ {{ print; n = 0; next }}
+    /^:{prefix}/ {{ c = substr($1, 2); print ":" c " - [0:0]"; chains[n++] = c; next }}
+    /^-A {prefix}/ {{ next }}
+    /^-A .* -[jg] {prefix}/ {{ sub(/^-A/, "-D"); print; next }}
+    /^COMMIT/ {{ for (i = 0; i < n; i++) print "-X " chains[i]; print }}
+  ' | $f-restore --noflush
+done
+"""
+
+# nft prints the tables of iptables with a remark; an empty one is what iptables leaves behind when its last rule goes
+_NFT: Final = """\
+if command -v nft >/dev/null; then
+  have=$(nft list tables)
+  is() {{ printf '%s\\n' "$have" | grep -qxF "table $1 $2"; }}
+  {named}
+  {emptied}
+fi
+"""
+_EMPTY: Final = r"""^#|^table |^\s*chain |^\s*type .* policy accept;$|^\s*}$|^\s*$"""
+
+
+def network(tables_before: Sequence[str]) -> str:
+    """Our routes, links and tables, kube-proxy's and kubelet's chains; *tables_before* (``ip filter``) were in nftables before us."""
+    links = sh(BRIDGE, VXLAN_DEVICE, traces.IPVS_LINK)
+    proxy = f"{paths.BIN}/kube-proxy"
+    text = _NETWORK.format(protocol=ROUTE_PROTOCOL, bridge=BRIDGE, links=links, ipvs=traces.IPVS_LINK, proxy=proxy, prefix=traces.IPTABLES_PREFIX)
+    named = [f"! is {f} {t} || nft delete table {f} {t}" for t in traces.NFT_TABLES for f in ("ip", "ip6") if f"{f} {t}" not in tables_before]
+    emptied = [
+        f"! is {f} {t} || nft -s list table {f} {t} 2>/dev/null | grep -qvE {sh(_EMPTY)} || nft delete table {f} {t}"
+        for t in traces.IPTABLES_TABLES
+        for f in ("ip", "ip6")
+        if f"{f} {t}" not in tables_before
+    ]
+    return text + _NFT.format(named="\n  ".join(named) or ":", emptied="\n  ".join(emptied) or ":")
+
+
+# A unit's control group stays when it was not empty as the unit stopped.
+_CGROUPS: Final = """\
+systemctl stop {slice} 2>/dev/null || :
+for i in $(seq 20); do
+  set --
+  for d in {groups}; do [ ! -d "$d" ] || set -- "$@" "$d"; done
+  [ $# = 0 ] && exit 0
+  find "$@" -depth -type d -exec rmdir -- {{}} + 2>/dev/null || :
+  sleep 0.1
+done
+echo "these control groups do not go: $*"
+exit 1
+"""
+
+
+def cgroups(units: Sequence[str]) -> str:
+    """Remove the control groups of pods and of *units*, all stopped by now; whatever lives in one keeps it and is an error."""
+    ours = (*traces.POD_CGROUPS, *(f"system.slice/{unit}" for unit in units))
+    return _CGROUPS.format(slice=traces.POD_CGROUPS[0], groups=" ".join(f"/sys/fs/cgroup/{part}{g}" for g in ours for part in ("", "*/")))
