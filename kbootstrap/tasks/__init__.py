@@ -14,5 +14,8 @@ MODULES = (artifacts, cluster, demo, inventory, kubeconfig, lab)
 
 
 def collection() -> Collection:
-    """All namespaces."""
-    return Collection(**{module.__name__.rpartition(".")[2]: Collection.from_module(module) for module in MODULES})
+    """All namespaces; a task is called as its function is, with underscores."""
+    found = Collection(auto_dash_names=False)
+    for module in MODULES:
+        found.add_collection(Collection.from_module(module, auto_dash_names=False), module.__name__.rpartition(".")[2])
+    return found
