@@ -5,7 +5,6 @@ A failure stops its host; no later stage starts when that host counts for quorum
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +25,7 @@ from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
 from kbootstrap.resources import file as file_kind
 from kbootstrap.resources.difference import Difference
-from kbootstrap.store import clock
+from kbootstrap.store import clock, entropy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +59,7 @@ def _ledger_step(ledger: Ledger) -> tuple[Step, bytes]:
 
 def run_steps(connection: Connection, steps: Sequence[Step], payload: bytes, listener: Listener) -> None:
     """One stream of framed (id, sh text, deadline) *steps*; ApplyError names the first that failed, with its last output."""
-    marker = secrets.token_hex(8)
+    marker = entropy.marker()
     strict = [(name, f"set -e\n{text}", deadline_s) for name, text, deadline_s in steps]
     total_s = sum(deadline_s for _, _, deadline_s in steps) + 30
     running = connection.run(fuse.change_program(strict, marker), payload=(payload,) if payload else (), deadline_s=total_s)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -19,7 +18,7 @@ from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
 from kbootstrap.resources import KINDS, binary
 from kbootstrap.resources.difference import sh
-from kbootstrap.store import clock
+from kbootstrap.store import clock, entropy
 
 FACTS = "facts"
 READ_DEADLINE_S = 120.0  # hashing every binary of a host anew is most of it
@@ -38,7 +37,7 @@ def sections(desired: Desired, host: str, *, deep: bool) -> list[tuple[str, str]
 
 def read(connection: Connection, desired: Desired, *, deep: bool = False) -> Observed:
     """Read one host. CommandError if a probe itself fails (a probe answers «absent» with exit code 0)."""
-    marker = secrets.token_hex(8)
+    marker = entropy.marker()
     asked = sections(desired, connection.host, deep=deep)
     epoch_s, began = clock.epoch_s(), clock.monotonic_s()
     running = connection.run(fuse.read_program(asked, marker), deadline_s=READ_DEADLINE_S)
@@ -92,7 +91,7 @@ def _with_before(change: Change, found: Mapping[tuple[str, str], bytes]) -> Chan
 
 
 def _contents(connection: Connection, wanted: Sequence[str]) -> dict[str, bytes]:
-    marker = secrets.token_hex(8)
+    marker = entropy.marker()
     program = fuse.read_program([(path, sh("head", "-c", "262144", "--", path) + "\n") for path in wanted], marker)
     running = connection.run(program, deadline_s=30.0)
     found = {section.id: section.output for section in fuse.split(running.lines(), marker) if section.exit_code == 0}

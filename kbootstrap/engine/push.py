@@ -6,7 +6,6 @@ A blob is hashed again on the host before it counts; a stage that needs it waits
 from __future__ import annotations
 
 import mmap
-import secrets
 import threading
 from collections.abc import Iterator, Sequence
 
@@ -16,6 +15,7 @@ from kbootstrap.model.events import Listener, Progress
 from kbootstrap.model.resource import Blob
 from kbootstrap.remote import fuse
 from kbootstrap.remote.connection import Connection
+from kbootstrap.store import entropy
 
 CHUNK = 1 << 20
 AGAIN = "Run the same command again; it goes on where it stopped."
@@ -63,7 +63,7 @@ class Push:
                 event.set()
 
     def _send(self) -> None:
-        marker = secrets.token_hex(8)
+        marker = entropy.marker()
         total = sum(blob.size for blob in self._blobs)
         deadline_s = 60 + total / SLOWEST_BYTES_PER_S
         steps = [(blob.sha256, _store(blob), deadline_s) for blob in self._blobs]

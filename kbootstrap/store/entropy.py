@@ -1,4 +1,4 @@
-"""Randomness of the operating system, for keys, serials and the encryption key."""
+"""Randomness of the operating system, for keys, serials, the encryption key and the markers between framed outputs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from kbootstrap.model.cluster import KeyType
+
+
+def marker() -> str:
+    """A word that no program's output holds by chance or by design: 16 hexadecimal digits, made anew for each stream."""
+    return secrets.token_hex(8)
 
 
 class SystemEntropy:
