@@ -1,7 +1,7 @@
 """cgroups of the hosts. Without a cgroup of its own per controller two kubelets would share ``/kubepods``.
 
-Where the machine's PID 1 is systemd, nspawn gets a scope from it. Elsewhere each host is put into ``<own cgroup>/<label>`` of every
-hierarchy before nspawn starts.
+Each host is put into ``<own cgroup>/<label>`` of every hierarchy before nspawn starts. Where the machine's PID 1 is systemd, its own tree
+(and cgroup v2) is its to change: nspawn gets a scope from it there. Of cgroup v1 that scope covers only some controllers.
 """
 
 from __future__ import annotations
@@ -23,6 +23,11 @@ class Hierarchy:
     mount: Path
     own: Path
     controllers: frozenset[str]
+
+    @property
+    def is_v1(self) -> bool:
+        """Whether it has resource controllers of cgroup v1: not v2, nor systemd's own tree of names."""
+        return bool(self.controllers) and not any("=" in name for name in self.controllers)
 
 
 def parse(membership: str, mountinfo: str) -> tuple[Hierarchy, ...]:
@@ -53,13 +58,15 @@ def hierarchies() -> tuple[Hierarchy, ...]:
 
 def has_v1() -> bool:
     """Whether resource controllers live in cgroup v1 here (then kubelet ≥ 1.35 needs to be told that this is wanted)."""
-    return any(h.controllers and not any("=" in c for c in h.controllers) for h in hierarchies())
+    return any(h.is_v1 for h in hierarchies())
 
 
-def prepare(label: str) -> tuple[Path, ...]:
-    """Make the host's folder in every hierarchy; the folders, to be entered by writing a pid to their ``cgroup.procs``."""
+def prepare(label: str, *, systemd: bool) -> tuple[Path, ...]:
+    """Make the host's folder in every hierarchy that is not *systemd*'s; they are entered by writing a pid to their ``cgroup.procs``."""
     made = []
     for hierarchy in hierarchies():
+        if systemd and not hierarchy.is_v1:
+            continue
         folder = hierarchy.own / label
         if not hierarchy.controllers:
             _delegate(hierarchy.own)
@@ -89,9 +96,9 @@ def folders(pattern: re.Pattern[str]) -> Iterator[Path]:
     """Every cgroup whose name matches *pattern*, in any hierarchy, wherever the tool lived when it made it."""
     for hierarchy in hierarchies():
         for place, names, _ in os.walk(hierarchy.mount):
-            for name in [n for n in names if pattern.fullmatch(n.removesuffix(".scope"))]:
-                names.remove(name)
-                yield Path(place) / name
+            labels = [name for name in names if name.startswith("kb-")]
+            names[:] = [name for name in names if name not in labels]  # no lab's cgroups lie inside another's
+            yield from (Path(place) / name for name in labels if pattern.fullmatch(name.removesuffix(".scope")))
 
 
 def remove(pattern: re.Pattern[str], *, timeout_s: float = 10.0) -> None:

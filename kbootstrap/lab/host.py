@@ -58,7 +58,7 @@ def boot(host: LabHost, *, timeout_s: float = _BOOT_TIMEOUT_S) -> None:
 
 def _start(host: LabHost) -> None:
     here = machine.look()
-    groups = () if here.systemd else cgroup.prepare(host.label)
+    groups = cgroup.prepare(host.label, systemd=here.systemd)
     home = host.home
     layers = f"lowerdir={host.image},upperdir={home}/upper,workdir={home}/work"
     argv = [

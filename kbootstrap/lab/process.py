@@ -13,14 +13,13 @@ from pathlib import Path
 from kbootstrap.errors import CommandError
 from kbootstrap.lab import network
 
-PROC = Path("/proc")
 _GONE = (FileNotFoundError, ProcessLookupError, PermissionError)  # a process with more rights than ours is no lab's
 
 
 def pids() -> Iterator[int]:
     """Every process but this one."""
     own = os.getpid()
-    return (int(name) for name in (place.name for place in PROC.iterdir()) if name.isdigit() and int(name) != own)
+    return (int(place.name) for place in Path("/proc").iterdir() if place.name.isdigit() and int(place.name) != own)
 
 
 def members(pattern: re.Pattern[str]) -> frozenset[int]:
@@ -30,14 +29,13 @@ def members(pattern: re.Pattern[str]) -> frozenset[int]:
 
 
 def _belongs(pid: int, pattern: re.Pattern[str], inodes: Collection[int]) -> bool:
-    place = PROC / str(pid)
     try:
-        if _state(pid) == "Z":
-            return False
-        if any(pattern.fullmatch(a.removeprefix("--machine=")) for a in _arguments(pid) if a.startswith("--machine=")):
+        parts = re.split(r"[/\n]", _read(pid, "cgroup"))
+        if any(part.startswith("kb-") and pattern.fullmatch(part.removesuffix(".scope")) for part in parts):
+            return _state(pid) != "Z"
+        if inodes and Path(f"/proc/{pid}/ns/net").stat().st_ino in inodes:
             return True
-        parts = re.split(r"[/\n]", (place / "cgroup").read_text())
-        return any(pattern.fullmatch(p.removesuffix(".scope")) for p in parts) or (place / "ns/net").stat().st_ino in inodes
+        return any(a.startswith("--machine=") and pattern.fullmatch(a.removeprefix("--machine=")) for a in _arguments(pid))
     except _GONE:
         return False
 
@@ -49,19 +47,24 @@ def using(folder: Path) -> frozenset[int]:
 
 def _arguments(pid: int) -> list[str]:
     try:
-        return (PROC / str(pid) / "cmdline").read_text(errors="replace").split("\0")
+        return _read(pid, "cmdline").split("\0")
     except _GONE:
         return []
+
+
+def _read(pid: int, file: str) -> str:
+    return Path(f"/proc/{pid}/{file}").read_text(errors="replace")
 
 
 def first(label: str) -> int:
     """The PID, as this machine numbers it, of the host's PID 1; 0 if the host is off."""
     inode = network.inode(label)
     for pid in pids() if inode else ():
-        place = PROC / str(pid)
         try:
-            inner = re.search(r"^NSpid:(.*)$", (place / "status").read_text(), re.MULTILINE)
-            if inner and len(numbers := inner[1].split()) == 2 and numbers[1] == "1" and (place / "ns/net").stat().st_ino == inode:
+            if Path(f"/proc/{pid}/ns/net").stat().st_ino != inode:
+                continue
+            inner = re.search(r"^NSpid:(.*)$", _read(pid, "status"), re.MULTILINE)
+            if inner and len(numbers := inner[1].split()) == 2 and numbers[1] == "1":
                 return pid
         except _GONE:
             continue
@@ -79,7 +82,7 @@ def alive(pid: int) -> bool:
 
 
 def _state(pid: int) -> str:
-    return (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    return _read(pid, "stat").rpartition(")")[2].split()[0]
 
 
 def send(pid: int, number: int) -> None:

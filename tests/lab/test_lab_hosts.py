@@ -164,6 +164,15 @@ def test_a_bare_host_has_forgotten_everything_but_who_it_is(whole: labs.Lab) -> 
     assert ssh(whole, host, "true").returncode == 0
 
 
+def test_every_host_of_the_shared_lab_reaches_every_other(shared_lab: labs.Lab) -> None:
+    assert [host.name for host in shared_lab.hosts] == ["m1", "m2", "m3", "w1", "w2"]
+    for host in shared_lab.hosts:
+        labs.boot(host)
+    for host in shared_lab.hosts:
+        for other in shared_lab.hosts:
+            inside(host, f"timeout 5 bash -c 'read -n4 x </dev/tcp/{other.address}/22; test $x = SSH-'")
+
+
 def test_up_again_starts_only_what_is_missing(whole: labs.Lab) -> None:
     m1, w1 = whole.hosts
     before = labs.pid(m1)
