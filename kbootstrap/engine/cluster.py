@@ -60,18 +60,20 @@ def apply(connection: Connection, host: Host, changes: Sequence[Change]) -> None
     nodes = [c.resource for c in changes if isinstance(c.resource, Node)]
     documents = [manifests.document(c.resource) for c in changes if isinstance(c.resource, (Manifest, Node))]
     text = "".join(f"for i in $(seq 300); do {kubectl(host)} get {sh('node/' + n.name)} >/dev/null 2>&1 && break; sleep 0.3; done\n" for n in nodes)
+    text += "".join(_marks(host, c.resource, json.loads(c.before or "{}")) for c in changes if isinstance(c.resource, Node))
     text += f"{kubectl(host)} apply --server-side --force-conflicts --field-manager={names.FIELD_MANAGER} -f - || exit 1\n"
-    for change in changes:
-        if isinstance(change.resource, Node):
-            text += _taints(host, change.resource, json.loads(change.before or "[]"))
     code, _, stderr = one(connection, text, manifests.as_list(documents), deadline_s=180)
     if code != 0:
         raise ApplyError(f"kubectl apply: {stderr.strip()[-1500:]}", host=host.name, hint="Run the same command again.")
 
 
-def _taints(host: Host, node: Node, unwanted: Sequence[str]) -> str:
-    words = [*node.taints, *(f"{taint}-" for taint in unwanted)]
-    return f"{kubectl(host)} taint node {sh(node.name, *words)} --overwrite >/dev/null || exit 1\n" if words else ""
+def _marks(host: Host, node: Node, unwanted: Mapping[str, Sequence[str]]) -> str:
+    """Before the apply: after it nothing tells any more that what is to go was ours. A label must be removed by name, since the kubelet, which
+    registers its node with the inventory's labels, owns them too, and an apply only gives up our share."""
+    labels = [f"{label}-" for label in unwanted.get("labels", ())]
+    taints = [*node.taints, *(f"{taint}-" for taint in unwanted.get("taints", ()))]
+    text = f"{kubectl(host)} label node {sh(node.name, *labels)} >/dev/null || exit 1\n" if labels else ""
+    return text + (f"{kubectl(host)} taint node {sh(node.name, *taints)} --overwrite >/dev/null || exit 1\n" if taints else "")
 
 
 def ready(connection: Connection, host: Host) -> bool:

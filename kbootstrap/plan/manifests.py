@@ -135,7 +135,8 @@ def _node(want: Node, have: Mapping[str, Any] | None) -> Change | None:
     reasons += [] if ours == set(want.taints) else ["the note of our taints differs"]
     if not reasons:
         return None
-    before = json.dumps(sorted(t for t in (ours - set(want.taints)) & taints(have) if _slot(t) not in map(_slot, want.taints)))
+    gone = sorted(t for t in (ours - set(want.taints)) & taints(have) if _slot(t) not in map(_slot, want.taints))
+    before = json.dumps({"labels": sorted(_owned_labels(have) - set(want.labels)), "taints": gone})
     return Change(host=CLUSTER, key=want.key, action=Action.UPDATE, reason="; ".join(reasons), commands="", before=before, resource=want)
 
 
