@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kbootstrap.catalog import names
@@ -60,18 +60,18 @@ def apply(prepared: Prepared, pool: Pool, listener: Listener, plan: Plan) -> Non
         pair, issued = issue.bootstrap_admin(prepared.pki, now=clock.now(), entropy=SystemEntropy())
         pki_dir.record(prepared.folder.pki, (issued,))
         ca_pem = prepared.pki.trust(names.CLUSTER_CA)
-        cluster.bootstrap(connection, leader, prepared.spec, ca_pem, pair, prepared.desired.bootstrap)
+        cluster.bootstrap(connection, leader, cluster=prepared.spec.name, ca_pem=ca_pem, pair=pair, bindings=prepared.desired.bootstrap)
     rest = [c for c in changes if c.resource is not None and c.resource.name not in bindings]
     if rest:
         cluster.apply(connection, leader, rest)
     listener(StageFinished(stage=ADD_ONS, seconds=clock.monotonic_s() - began))
 
 
-def wait_ready(prepared: Prepared, pool: Pool, live: Mapping[str, Any] | None, *, patient: bool) -> list[Result]:
-    """Every node Ready and every deployment of ours available, as the API says; *live* was just read; *patient* asks again after a change."""
+def wait_ready(prepared: Prepared, pool: Pool, live: Mapping[str, Any] | None, hosts: Sequence[str], *, patient: bool) -> list[Result]:
+    """The nodes of *hosts* Ready and our deployments available, as the API says; *live* was just read; *patient* asks again after a change."""
     end = clock.monotonic_s() + (PATIENCE_S if patient else 0)
     while True:
-        results = _ready(prepared, live)
+        results = _ready(live, hosts)
         if all(result.ok for result in results) or clock.monotonic_s() >= end:
             return results
         clock.pause(0.5)
@@ -86,7 +86,7 @@ def _get(prepared: Prepared, pool: Pool) -> Mapping[str, Any] | None:
     return None
 
 
-def _ready(prepared: Prepared, live: Mapping[str, Any] | None) -> list[Result]:
+def _ready(live: Mapping[str, Any] | None, hosts: Sequence[str]) -> list[Result]:
     if live is not None:
-        return [*health.nodes(live, [h.name for h in prepared.spec.hosts]), *health.deployments(live)]
+        return [*health.nodes(live, hosts), *health.deployments(live)]
     return [Result(check="api", where="cluster", ok=False, detail="no API server answers", hint="invoke cluster.status")]

@@ -9,7 +9,7 @@ from typing import Any
 from kbootstrap import kubeconfig
 from kbootstrap.catalog import names, paths, ports
 from kbootstrap.errors import ApplyError, CommandError
-from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.cluster import Host
 from kbootstrap.model.pki import KeyPair
 from kbootstrap.model.plan import Change
 from kbootstrap.model.resource import Manifest, Node
@@ -44,10 +44,10 @@ head -c {size} > "$f"
 """
 
 
-def bootstrap(connection: Connection, host: Host, spec: ClusterSpec, ca_pem: bytes, pair: KeyPair, bindings: Sequence[Manifest]) -> None:
+def bootstrap(connection: Connection, host: Host, *, cluster: str, ca_pem: bytes, pair: KeyPair, bindings: Sequence[Manifest]) -> None:
     """Create the first bindings with a credential that lives ten minutes and touches only memory (``/run``) on the host."""
     server = f"https://{host.address}:{ports.API.number}"
-    config = kubeconfig.build(spec.name, {spec.name: server}, ca_pem=ca_pem, user="bootstrap", pair=pair).encode()
+    config = kubeconfig.build(cluster, {cluster: server}, ca_pem=ca_pem, user="bootstrap", pair=pair).encode()
     documents = manifests.as_list(b.document for b in bindings)
     text = _BOOTSTRAP.format(run=paths.RUN, size=len(config), kubectl=f"{paths.BIN}/kubectl", server=server, manager=names.FIELD_MANAGER)
     code, _, stderr = one(connection, text, config + documents, deadline_s=60)

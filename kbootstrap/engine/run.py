@@ -79,9 +79,11 @@ def look(request: Request, prepared: Prepared, pool: Pool) -> Picture:
     observed = {name: outcome.get() for name, outcome in outcomes.items() if outcome.ok}
     broken = [Problem(where=name, what=o.error.message, hint=o.error.hint) for name, o in outcomes.items() if o.error is not None]
     request.listener(Note(text=f"read {len(observed)} hosts in {clock.monotonic_s() - began:.1f} s"))
-    if broken:
+    if broken and (not observed or any(prepared.spec.host(problem.where).is_master for problem in broken)):
         first = next(o.error for o in outcomes.values() if o.error is not None)
         raise type(first)(f"{len(broken)} of {len(names)} hosts cannot be read", problems=broken, hint="Mend them, or leave them out with --limit.")
+    for problem in broken:  # a dead worker blocks nobody; the run goes on without it and says so again at its end
+        request.listener(Note(host=problem.where, text=f"left out: {problem.what}", warning=True))
     found = {name: ledger_of.parse(seen.ledger, name) for name, seen in observed.items()}
     context = Context(
         spec=prepared.spec, observed=observed, ledgers=found, cluster_id=prepared.state.cluster_id, ca_sha256=ca_file_sha256(prepared.pki)
@@ -173,7 +175,7 @@ def _blobs(picture: Picture, host: str) -> list[Blob]:
 
 def _checked(request: Request, prepared: Prepared, pool: Pool, picture: Picture, *, full: bool) -> tuple[Result, ...]:
     results = health.hosts(prepared, pool)
-    results += api.wait_ready(prepared, pool, picture.live, patient=full)
+    results += api.wait_ready(prepared, pool, picture.live, list(picture.observed), patient=full)
     if full and all(result.ok for result in results):  # otherwise it would only repeat, slowly, what is known
         results += workload.check(prepared, pool, request.listener)
     return tuple(results)

@@ -8,6 +8,7 @@ from typing import Any
 from kbootstrap.model.desired import Desired
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.plan import CLUSTER, Change, Gate, HostPlan, Plan, Stage
+from kbootstrap.model.resource import Manifest, Node
 from kbootstrap.plan import manifests
 from kbootstrap.plan.compare import compare_stage, stale
 from kbootstrap.plan.ledger import Ledger
@@ -42,11 +43,16 @@ def plan(
             earlier[name] += changes
             if changes:
                 hosts.append(HostPlan(host=name, changes=changes, gates=_gates(changes, wanted.gates)))
-        if stage.name == ADD_ONS and (objects := () if limited else _kept(manifests.compare(desired.cluster, live), only)):
+        if stage.name == ADD_ONS and (objects := () if limited else _kept(manifests.compare(_reached(desired, observed), live), only)):
             hosts.append(HostPlan(host=CLUSTER, changes=objects))
         if hosts:
             stages.append(Stage(name=stage.name, hosts=tuple(hosts)))
     return Plan(stages=tuple(stages))
+
+
+def _reached(desired: Desired, observed: Mapping[str, Observed]) -> list[Manifest | Node]:
+    """The API's objects without the nodes of hosts that could not be read: they would be waited for in vain."""
+    return [wanted for wanted in desired.cluster if not isinstance(wanted, Node) or wanted.name in observed]
 
 
 def _kept(changes: tuple[Change, ...], only: tuple[str, ...]) -> tuple[Change, ...]:
