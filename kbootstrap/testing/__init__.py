@@ -1,7 +1,6 @@
-"""What tests are built from, shipped with the package so that roles and checks kept elsewhere can be tested alike.
+"""What tests of several packages share, and what somebody who tests an extension needs: it ships with the library.
 
-``builders`` makes clusters in one line, ``rendered`` and ``golden`` compare what is rendered with the files in tests/golden, ``fake_host`` is a
-``Connection`` that answers as a test tells it and remembers what it was asked.
-May import everything below ``tasks``; nothing but tests imports it. To add a stand-in: implement the protocol that the product itself uses, and
-test the stand-in against the same frames or files as the real one.
+``builders`` makes specs and a PKI (``a_cluster(masters=3, workers=2)``), ``fake_host`` is a Connection that answers as told, ``rendered`` the
+units of a host as text, ``golden`` compares a folder of texts and rewrites it on request. May import everything below ``engine``; may write
+files, nothing of the product imports it. To add one: a module named after what it gives, used by at least two tests.
 """

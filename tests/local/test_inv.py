@@ -1,0 +1,90 @@
+"""``./inv``: a fresh clone gets its environment once, again only when the pins change, and says clearly what this machine lacks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """The committed tree, as a newcomer gets it, with the ``inv`` that is tested."""
+    folder = tmp_path / "kbootstrap"
+    subprocess.run(["git", "clone", "--quiet", "--local", str(ROOT), str(folder)], check=True)
+    for name in ("inv", "requirements/dev.txt", "tasks.py"):
+        shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def inv(folder: Path, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["./inv", *argv], cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+
+
+def programs(folder: Path, *names: str) -> Path:
+    """A PATH that holds these programs of the machine and nothing else."""
+    folder.mkdir()
+    for name in names:
+        (folder / name).symlink_to(str(shutil.which(name)))
+    return folder
+
+
+def test_the_tasks_are_listed_from_anywhere(clone: Path, tmp_path: Path) -> None:
+    (clone / ".venv").symlink_to(ROOT / ".venv")
+    done = subprocess.run([str(clone / "inv"), "--list"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for task in ("cluster.up", "demo.up (demo)", "test", "lint", "types"):
+        assert f"  {task} " in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_task_ends_with_its_exit_code_and_no_traceback(clone: Path) -> None:
+    (clone / ".venv").symlink_to(ROOT / ".venv")
+    done = inv(clone, "inventory.check", "--cluster", "nowhere")
+    assert done.returncode == 2
+    assert done.stderr == "error: there is no inventory/nowhere/cluster.yml\n  There is example.\n"
+    assert inv(clone, "inventory.check", "--cluster", "example").returncode == 0
+
+
+def test_the_environment_is_made_when_the_pins_are_new_and_only_then(clone: Path) -> None:
+    (clone / ".venv/bin").mkdir(parents=True)
+    (clone / ".venv/bin/python").symlink_to(sys.executable)
+    (clone / ".venv/.pins").write_text("# those of an older version\n")
+    (clone / "requirements/dev.txt").write_text("# nothing to install\n")
+    first = inv(clone, "--version")
+    assert "setting up .venv with Python 3." in first.stderr
+    assert "No module named invoke" in first.stderr, "it ran the new environment's Python, where nothing is installed"
+    second = inv(clone, "--version")
+    assert "setting up" not in second.stderr
+    assert "No module named invoke" in second.stderr
+
+
+def test_a_machine_without_python_is_told(clone: Path, tmp_path: Path) -> None:
+    done = inv(clone, "--list", PATH=str(programs(tmp_path / "bin", "sh", "dirname", "cmp")))
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: no Python 3.11 or newer here\n  Install one (Debian, Ubuntu: apt-get install python3 python3-venv)")
+
+
+def test_a_python_that_is_too_old_is_told(clone: Path, tmp_path: Path) -> None:
+    path = programs(tmp_path / "bin", "sh", "dirname", "cmp")
+    old = path / "python3"
+    old.write_text("#!/bin/sh\nexit 1\n")  # what Python 3.10 answers when asked whether it is new enough
+    old.chmod(0o755)
+    assert "no Python 3.11 or newer" in inv(clone, "--list", PATH=str(path)).stderr
+
+
+def test_a_python_without_venv_is_told(clone: Path, tmp_path: Path) -> None:
+    path = programs(tmp_path / "bin", "sh", "dirname", "cmp")
+    bare = path / "python3"
+    bare.write_text('#!/bin/sh\ncase "$*" in *ensurepip*) exit 1 ;; --version) echo Python 3.11.2 ;; esac\n')  # Debian's python3 alone
+    bare.chmod(0o755)
+    done = inv(clone, "--list", PATH=str(path))
+    assert done.returncode == 2
+    assert done.stderr.endswith("error: Python has no venv module\n  Debian, Ubuntu: apt-get install python3-venv\n")
+    assert not (clone / ".venv").exists()

@@ -1,0 +1,102 @@
+"""The command line as a whole: every option explained, none hidden behind one of invoke's own, nothing heavy loaded to list the tasks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.program import Program
+
+from kbootstrap.errors import InventoryError, Problem
+from kbootstrap.tasks import collection
+from kbootstrap.tasks._common import BUG, INTERRUPTED, reported
+
+HEAVY = ("paramiko", "cryptography", "jinja2", "pydantic", "httpx", "rich")
+
+
+TASKS = {name: collection()[name] for name in collection().task_names}
+ARGUMENTS = {name: task.get_arguments() for name, task in TASKS.items()}  # once: invoke takes the help texts out of the task
+WANTED = {
+    "artifacts": {"fetch", "list", "pin"},
+    "cluster": {"down", "plan", "status", "up", "verify"},
+    "demo": {"down", "up"},
+    "inventory": {"check", "from_ansible", "from_vagrant", "new", "schema", "show", "trust"},
+    "kubeconfig": {"admin"},
+    "lab": {"down", "ssh", "status", "up"},
+}
+READING = ("artifacts.fetch", "artifacts.list", "cluster.plan", "cluster.status", "cluster.verify", "inventory.check", "inventory.show", "lab.status")
+
+
+def test_the_tasks_are_there() -> None:
+    assert {f"{part}.{name}" for part, names in WANTED.items() for name in names} <= set(TASKS)
+
+
+def test_demo_alone_means_all_of_it() -> None:
+    assert collection()["demo"] is collection()["demo.up"]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_option_is_explained(name: str) -> None:
+    assert [argument.name for argument in ARGUMENTS[name] if not argument.help] == []
+    assert (TASKS[name].__doc__ or "").splitlines()[0].endswith("."), "the first line is what --list shows"
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_no_option_hides_one_of_invokes_own(name: str) -> None:
+    own = {flag for argument in Program().core_args() for flag in argument.names if len(flag) > 1}
+    mine = {flag.replace("_", "-") for argument in ARGUMENTS[name] for flag in argument.names}
+    assert mine & own == set()
+    assert not [flag for flag in mine if len(flag) == 1], "auto_shortflags=False: a letter would mean another option in another task"
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_booleans_are_off_by_default(name: str) -> None:
+    assert [argument.name for argument in ARGUMENTS[name] if argument.default is True] == []
+
+
+@pytest.mark.parametrize("name", READING)
+def test_reading_tasks_speak_json(name: str) -> None:
+    assert "json" in [argument.name for argument in ARGUMENTS[name]]
+
+
+def test_listing_the_tasks_loads_nothing_heavy() -> None:
+    code = f"import json, sys, kbootstrap.tasks as t; t.collection(); print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []
+
+
+def _fails(error: BaseException) -> Exit:
+    @reported
+    def body(_: Context) -> None:
+        raise error
+
+    with pytest.raises(Exit) as caught:
+        body(Context())
+    return caught.value
+
+
+def test_an_error_is_lines_and_an_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    error = InventoryError(
+        "cluster.yml has problems", problems=[Problem(where="cluster.yml:3:5", what="unknown key", hint="Say masters.")], hint="Mend it."
+    )
+    assert _fails(error).code == InventoryError.exit_code
+    assert capsys.readouterr().err == "error: cluster.yml has problems\n  cluster.yml:3:5  unknown key Say masters.\n  Mend it.\n"
+
+
+def test_a_bug_is_one_line_and_a_saved_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _fails(ZeroDivisionError("division by zero")).code == BUG
+    said = capsys.readouterr().err
+    assert said.startswith("error: this is a bug in kbootstrap: ZeroDivisionError: division by zero\n  The trace is in ")
+    assert "Traceback" not in said
+    path = said.split("The trace is in ")[1].split(";")[0]
+    with open(path) as file:  # noqa: PTH123  as the user would
+        assert "Traceback" in file.read()
+
+
+def test_ctrl_c_says_that_nothing_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _fails(KeyboardInterrupt()).code == INTERRUPTED
+    assert "Run the same command again" in capsys.readouterr().err
