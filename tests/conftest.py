@@ -12,6 +12,7 @@ import pytest
 
 from tests.sampling import sample
 
+LONG_S = 120.0  # of a long case that does not say
 LAB = Path(__file__).parent / "lab"
 
 
@@ -48,7 +49,7 @@ def _outside_sample(config: pytest.Config, items: list[pytest.Item]) -> set[str]
     if budget_s is None:
         return set()
     marks = {item.nodeid: item.get_closest_marker("long") for item in items}
-    costs_s = {nodeid: float(mark.kwargs["seconds"]) for nodeid, mark in marks.items() if mark}
+    costs_s = {nodeid: float(mark.kwargs.get("seconds", LONG_S)) for nodeid, mark in marks.items() if mark}
     return set(costs_s) - sample(costs_s, budget_s=budget_s, seed=config.option.seed)
 
 

@@ -18,7 +18,7 @@ def clone(tmp_path: Path) -> Path:
     """The committed tree, as a newcomer gets it, with the ``inv`` that is tested."""
     folder = tmp_path / "kbootstrap"
     subprocess.run(["git", "clone", "--quiet", "--local", str(ROOT), str(folder)], check=True)
-    for name in ("inv", "requirements/dev.txt", "tasks.py"):
+    for name in ("inv", "requirements/dev.txt", "tasks.py", "invoke.yaml"):
         shutil.copy2(ROOT / name, folder / name)
     return folder
 
@@ -50,6 +50,11 @@ def test_a_task_ends_with_its_exit_code_and_no_traceback(clone: Path) -> None:
     assert done.returncode == 2
     assert done.stderr == "error: there is no inventory/nowhere/cluster.yml\n  There is example.\n"
     assert inv(clone, "inventory.check", "--cluster", "example").returncode == 0
+
+
+def test_a_task_is_called_as_its_function_is(clone: Path) -> None:
+    (clone / ".venv").symlink_to(ROOT / ".venv")
+    assert "inventory.from_vagrant [--options]" in inv(clone, "--help", "inventory.from_vagrant").stdout
 
 
 def test_the_environment_is_made_when_the_pins_are_new_and_only_then(clone: Path) -> None:
