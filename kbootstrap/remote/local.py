@@ -38,14 +38,13 @@ class ProcessPipe:
             return None
         got, ended = [b"", b""], False
         try:
-            arrived = self._select.select(timeout_s)
-        except (OSError, ValueError):
+            for key, _ in self._select.select(timeout_s):
+                got[key.data] = os.read(key.fd, READ_BYTES)
+                if not got[key.data]:
+                    self._select.unregister(key.fileobj)
+                    ended = True
+        except (OSError, ValueError, KeyError):
             return None  # closed by another thread
-        for key, _ in arrived:
-            got[key.data] = os.read(key.fd, READ_BYTES)
-            if not got[key.data]:
-                self._select.unregister(key.fileobj)
-                ended = True
         if ended and not any(got):
             return self.read(timeout_s)
         return got[0], got[1]
