@@ -24,6 +24,7 @@ R = TypeVar("R")
 ROOT = Path("inventory")
 BUG = 70
 INTERRUPTED = 130
+READER_GONE = 141  # as a program that SIGPIPE ended
 
 CLUSTER_HELP = "folder below inventory/; by default the only one there (example aside), or KB_CLUSTER"
 JSON_HELP = "machine-readable output"
@@ -67,6 +68,9 @@ def reported(body: Callable[P, R]) -> Callable[P, R]:
         except KeyboardInterrupt:
             complain("interrupted; nothing is lost. Run the same command again, it goes on where it stopped.")
             raise Exit(code=INTERRUPTED) from None
+        except BrokenPipeError:  # `… | head` has read enough; nothing more can be said, not even at the interpreter's end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise Exit(code=READER_GONE) from None
         except Exit:
             raise
         except Exception as error:  # the last line of defence: a traceback helps us, not the user

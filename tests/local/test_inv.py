@@ -20,6 +20,7 @@ def clone(tmp_path: Path) -> Path:
     subprocess.run(["git", "clone", "--quiet", "--local", str(ROOT), str(folder)], check=True)
     for name in ("inv", "requirements/dev.txt", "tasks.py", "invoke.yaml"):
         shutil.copy2(ROOT / name, folder / name)
+    shutil.copytree(ROOT / "kbootstrap", folder / "kbootstrap", dirs_exist_ok=True)
     return folder
 
 
@@ -50,6 +51,14 @@ def test_a_task_ends_with_its_exit_code_and_no_traceback(clone: Path) -> None:
     assert done.returncode == 2
     assert done.stderr == "error: there is no inventory/nowhere/cluster.yml\n  There is example.\n"
     assert inv(clone, "inventory.check", "--cluster", "example").returncode == 0
+
+
+def test_a_reader_that_has_seen_enough_is_no_bug(clone: Path) -> None:
+    (clone / ".venv").symlink_to(ROOT / ".venv")
+    shown = 'set -o pipefail; ./inv inventory.show --cluster example | { read -r line; exec <&-; sleep 1; echo "$line"; }'
+    done = subprocess.run(["bash", "-c", shown], cwd=clone, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("cluster ")
+    assert done.stderr == ""
 
 
 def test_a_task_is_called_as_its_function_is(clone: Path) -> None:
