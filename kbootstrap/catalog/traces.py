@@ -56,8 +56,9 @@ NFT_TABLES: Final = ("kbootstrap", "kube-proxy", "cni_hostport")
 """Tables of our pod network, of kube-proxy and of the portmap plugin, in the families ip and ip6."""
 
 IPTABLES_TABLES: Final = ("filter", "nat", "mangle")
-"""Where kubelet and kube-proxy keep chains of their own; iptables makes the tables in nftables when there are none."""
+"""Where kubelet and kube-proxy keep chains of their own; iptables makes these tables, and their built-in chains, in nftables when there are none."""
 
+IPTABLES_CHAINS: Final = ("INPUT", "FORWARD", "OUTPUT", "PREROUTING", "POSTROUTING")
 IPTABLES_PREFIX: Final = "KUBE-"
 IPVS_LINK: Final = "kube-ipvs0"
 POD_CGROUPS: Final = ("kubepods.slice", "kubepods")  # by the systemd and the cgroupfs driver

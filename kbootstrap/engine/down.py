@@ -8,16 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from kbootstrap import inventory
 from kbootstrap.catalog import paths
 from kbootstrap.engine import cluster
+from kbootstrap.engine.contact import contact
 from kbootstrap.engine.prepare import Prepared
 from kbootstrap.engine.run import Request
 from kbootstrap.errors import ApplyError, CommandError, KbError, PreflightError, Problem
 from kbootstrap.model.cluster import Host
-from kbootstrap.model.desired import Desired
 from kbootstrap.model.events import ChangeFinished, ChangeStarted, Listener
-from kbootstrap.model.pki import Pki
 from kbootstrap.model.plan import Change
 from kbootstrap.plan import ledger as ledger_of
 from kbootstrap.plan.leaving import FORGET, Leaving, leave
@@ -27,8 +25,6 @@ from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.lock import Owner
 from kbootstrap.remote.lock import hold as hold_host
 from kbootstrap.remote.pool import Pool
-from kbootstrap.render.env import Renderer
-from kbootstrap.rolebook.expand import World
 from kbootstrap.store import clock, entropy, state
 from kbootstrap.store.folder import Folder
 from kbootstrap.store.lock import hold
@@ -44,7 +40,7 @@ def down(request: Request) -> Iterator[str]:
     """A line per host as it is done. PreflightError before anything is changed if a host belongs to another cluster; ApplyError at the end for
     the hosts that could not be reached or finished, the others being done."""
     with hold(request.folder.root, "cluster.down"):
-        known = without_hosts(request.folder)
+        known = contact(request.folder)
         chosen = [host for host in known.spec.hosts if not request.limit or host.name in request.limit]
         with request.connect(known) as pool:
             ledgers, errors = _read(pool, chosen)
@@ -61,13 +57,6 @@ def down(request: Request) -> Iterator[str]:
         if not request.limit:
             _afresh(known)
         yield from _operator(request.folder)
-
-
-def without_hosts(folder: Folder) -> Prepared:
-    """What connecting needs, from the inventory and the state alone: leaving must work without artifacts and with a damaged PKI."""
-    spec = inventory.load(folder.cluster_yml)
-    world = World(spec=spec, pki=Pki(), renderer=Renderer(()), pod_ranges={}, binaries={}, images={})
-    return Prepared(folder=folder, spec=spec, state=state.load(folder.state), pki=world.pki, issued=(), world=world, desired=Desired(hosts={}))
 
 
 def _read(pool: Pool, hosts: Sequence[Host]) -> tuple[dict[str, Ledger], list[KbError]]:

@@ -18,7 +18,10 @@ for d in {directories}; do
 done
 for s in {sysctls}; do [ ! -r "$s" ] || echo "sysctl $s $(cat "$s")"; done
 getent group {users} | sed 's/:.*//; s/^/group /'
-! command -v nft >/dev/null || nft list tables | sed 's/^table /nft /'
+if command -v nft >/dev/null; then
+  nft list tables | sed 's/^table /nft /'
+  nft -s list chains | awk '/^table/ {{ t = $2 " " $3 }} /^\t*chain/ && t ~ /^ip6? ({iptables})$/ {{ print "nft", t, $2 }}'
+fi
 fi
 """
 
@@ -28,7 +31,8 @@ def probe(desired: Desired, host: str) -> str:
     mine = desired.names(host)
     directories = [path for path in traces.FILLED if path in mine.get("directory", ())] + list(traces.MADE)
     users = sh(*mine.get("user", ())) or "''"
-    return _PROBE.format(ledger=paths.LEDGER, directories=sh(*directories), sysctls=sh(*map(_file, traces.SYSCTLS)), users=users)
+    iptables = "|".join(traces.IPTABLES_TABLES)
+    return _PROBE.format(ledger=paths.LEDGER, directories=sh(*directories), sysctls=sh(*map(_file, traces.SYSCTLS)), users=users, iptables=iptables)
 
 
 def _file(sysctl: str) -> str:
@@ -40,7 +44,8 @@ def _name(file: str) -> str:
 
 
 def parse(output: str) -> dict[str, dict[str, Any]]:
-    """Ledger entries: ``data/<path>`` (before: None, or mode, owner and the names in it), ``sysctl/<name>``, ``nft/<table>``, ``group/<name>``."""
+    """Ledger entries: ``data/<path>`` (before: None, or mode, owner and the names in it), ``sysctl/<name>``, ``nft/<table or chain>``,
+    ``group/<name>``."""
     found: dict[str, dict[str, Any]] = {}
     names: list[str] = []
     for line in output.splitlines():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from kbootstrap.catalog import paths, traces
@@ -42,15 +42,21 @@ def processes(units: Sequence[str]) -> str:
     return _PROCESSES.format(shim=sh(traces.SHIM), groups=sh(ours))
 
 
-# mountinfo writes a blank as \040; what was mounted last goes first
+# mountinfo writes a blank as \\040; what was mounted last goes first
 MOUNTS: Final = """\
 own=$(sed -n 's/^[^#[:space:]][^[:space:]]*[[:space:]]*\\([^[:space:]]*\\).*/\\1/p' /etc/fstab 2>/dev/null || :)
-cut -d' ' -f5 /proc/self/mountinfo | tac | grep -E {places} | sed 's/\\\\\\([0-7][0-7][0-7]\\)/\\\\0\\1/g' | while IFS= read -r line; do
-  p=$(printf '%b' "$line")
-  for k in {kept}; do [ "$p" != "$k" ] || continue 2; done
-  ! printf '%s\\n' "$own" | grep -qxF -- "$line" || continue
-  umount -- "$p" 2>/dev/null || umount -l -- "$p"
+left() {{
+  cut -d' ' -f5 /proc/self/mountinfo | tac | grep -E {places} | while IFS= read -r line; do
+    p=$(printf '%b' "$(printf '%s' "$line" | sed 's/\\\\\\([0-7][0-7][0-7]\\)/\\\\0\\1/g')")
+    for k in {kept}; do [ "$p" != "$k" ] || continue 2; done
+    printf '%s\\n' "$own" | grep -qxF -- "$line" || printf '%s\\n' "$p"
+  done
+}}
+for i in 1 2 3 4 5; do
+  [ -n "$(left)" ] || break
+  left | while IFS= read -r p; do umount -- "$p" 2>/dev/null || umount -l -- "$p" 2>/dev/null || :; done
 done
+[ -z "$(left)" ] || {{ echo 'these do not unmount:'; left; exit 1; }}
 [ ! -d {namespaces} ] || {{ find {namespaces} -maxdepth 1 -name '{prefix}*' -exec rm -f -- {{}} +; rmdir -- {namespaces} 2>/dev/null || :; }}
 """
 
@@ -71,31 +77,42 @@ for f in iptables ip6tables; do
 done
 """
 
-# nft prints the tables of iptables with a remark; an empty one is what iptables leaves behind when its last rule goes
+# nft prints the tables of iptables with a remark; without rules they are what iptables leaves behind when its last rule goes
 _NFT: Final = """\
 if command -v nft >/dev/null; then
   have=$(nft list tables)
   is() {{ printf '%s\\n' "$have" | grep -qxF "table $1 $2"; }}
-  {named}
-  {emptied}
+  rules() {{ nft -s list "$@" 2>/dev/null | grep -qvE {empty}; }}
+  {commands}
 fi
 """
 _EMPTY: Final = r"""^#|^table |^\s*chain |^\s*type .* policy accept;$|^\s*}$|^\s*$"""
 
 
-def network(tables_before: Sequence[str]) -> str:
-    """Our routes, links and tables, kube-proxy's and kubelet's chains; *tables_before* (``ip filter``) were in nftables before us."""
-    links = sh(BRIDGE, VXLAN_DEVICE, traces.IPVS_LINK)
-    proxy = f"{paths.BIN}/kube-proxy"
-    text = _NETWORK.format(protocol=ROUTE_PROTOCOL, bridge=BRIDGE, links=links, ipvs=traces.IPVS_LINK, proxy=proxy, prefix=traces.IPTABLES_PREFIX)
-    named = [f"! is {f} {t} || nft delete table {f} {t}" for t in traces.NFT_TABLES for f in ("ip", "ip6") if f"{f} {t}" not in tables_before]
-    emptied = [
-        f"! is {f} {t} || nft -s list table {f} {t} 2>/dev/null | grep -qvE {sh(_EMPTY)} || nft delete table {f} {t}"
-        for t in traces.IPTABLES_TABLES
-        for f in ("ip", "ip6")
-        if f"{f} {t}" not in tables_before
-    ]
-    return text + _NFT.format(named="\n  ".join(named) or ":", emptied="\n  ".join(emptied) or ":")
+def network(nft_before: Collection[str]) -> str:
+    """Our routes, links and tables, kube-proxy's and kubelet's chains; *nft_before*: tables (``ip filter``) and chains that were there before us."""
+    text = _NETWORK.format(
+        protocol=ROUTE_PROTOCOL,
+        bridge=BRIDGE,
+        links=sh(BRIDGE, VXLAN_DEVICE, traces.IPVS_LINK),
+        ipvs=traces.IPVS_LINK,
+        proxy=f"{paths.BIN}/kube-proxy",
+        prefix=traces.IPTABLES_PREFIX,
+    )
+    return text + _NFT.format(empty=sh(_EMPTY), commands="\n  ".join(_nft(nft_before)))
+
+
+def _nft(before: Collection[str]) -> Iterator[str]:
+    for table in (f"{family} {name}" for name in traces.NFT_TABLES for family in ("ip", "ip6")):
+        if table not in before:
+            yield f"! is {table} || nft delete table {table}"
+    for table in (f"{family} {name}" for name in traces.IPTABLES_TABLES for family in ("ip", "ip6")):
+        if table not in before:
+            yield f"! is {table} || rules table {table} || nft delete table {table}"
+            continue
+        for chain in (f"{table} {name}" for name in traces.IPTABLES_CHAINS):
+            if chain not in before:
+                yield f"! nft -s list chain {chain} >/dev/null 2>&1 || rules chain {chain} || nft delete chain {chain}"
 
 
 # A unit's control group stays when it was not empty as the unit stopped.
