@@ -104,9 +104,13 @@ def diff(want: Service, seen: Seen | None, changing: frozenset[str] = frozenset(
 
 
 def commands(want: Service, difference: Difference) -> Order:
-    """``--no-block``: members that need each other start together; the gate behind the stage waits for health."""
+    """``--no-block``: members that need each other start together; the gate behind the stage waits for health.
+
+    systemd remembers whether a known unit is enabled until it is reloaded; of a new one it knows nothing yet, so that saves a reload for each.
+    """
     unit = sh(want.name)
-    enable = f"systemctl --no-reload --quiet enable {unit}" if "enable" in difference.reason else ""
+    known = "" if difference.reason.startswith("new") else f"systemctl --quiet enable {unit}"
+    enable = (known or f"systemctl --no-reload --quiet enable {unit}") if "enable" in difference.reason else ""
     only_enable = difference.reason.endswith("want enabled")
     verb = "" if only_enable else f"systemctl --no-block restart {unit}"
     return Order(text=lines(f"systemctl reset-failed {unit} 2>/dev/null || :" if verb else "", enable, verb))
