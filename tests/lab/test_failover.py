@@ -157,7 +157,7 @@ def _boot(lab: labs.Lab, name: str) -> None:
 
 @pytest.mark.parametrize(("fault", "mend"), [(_power_cut, _boot), (_crash, _boot), (drop, heal)], ids=["power-cut", "crash", "packets-dropped"])
 @pytest.mark.long(seconds=110)
-def test_a_lost_leader_is_one_gap(cluster, fault: Fault, mend: Fault, record_property: Callable[[str, object], None]) -> None:  # type: ignore[no-untyped-def]
+def test_a_lost_leader_is_one_gap(cluster, fault: Fault, mend: Fault, record_testsuite_property: Callable[[str, object], None]) -> None:  # type: ignore[no-untyped-def]
     with opened(cluster) as hosts:
         victim = leader(hosts)
         with writing(hosts, "w2", f"t{int(time.time())}") as writes:
@@ -166,7 +166,7 @@ def test_a_lost_leader_is_one_gap(cluster, fault: Fault, mend: Fault, record_pro
             fault(cluster.lab, victim)
             time.sleep(50)
     found = gaps(writes)
-    record_property("gap_s", [round(b - a, 1) for a, b in found])
+    record_testsuite_property("gap_s", [round(b - a, 1) for a, b in found])
     assert len(found) == 1, found
     begin, end = found[0]
     assert cut - 2 < begin < cut + GAP_S

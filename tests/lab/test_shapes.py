@@ -17,7 +17,7 @@ pytestmark = pytest.mark.lab
 
 def _with_options(lab: labs.Lab, options: dict[str, Any]) -> None:
     path = lab.folder / "cluster.yml"
-    path.write_text(path.read_text() + yaml.safe_dump(options))
+    path.write_text(path.read_text() + (yaml.safe_dump(options) if options else ""))
 
 
 @pytest.mark.parametrize(

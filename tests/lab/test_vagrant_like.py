@@ -40,7 +40,8 @@ Host {name}
 _USER = """\
 useradd -m -s /bin/bash vagrant
 install -d -o vagrant -g vagrant -m 700 /home/vagrant/.ssh
-install -o vagrant -g vagrant -m 600 /root/.ssh/authorized_keys /home/vagrant/.ssh/authorized_keys
+echo '{key}' > /home/vagrant/.ssh/authorized_keys
+chown vagrant:vagrant /home/vagrant/.ssh/authorized_keys
 echo 'vagrant ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/vagrant
 chmod 440 /etc/sudoers.d/vagrant
 """
@@ -57,7 +58,8 @@ def _namespace(host: labs.LabHost, *words: str) -> None:
 
 def _nat(host: labs.LabHost) -> None:
     """A first interface as VirtualBox's NAT makes it; the default route goes through it."""
-    _namespace(host, "link", "add", "nat0", "type", "dummy")
+    _namespace(host, "link", "add", "nat0", "type", "veth", "peer", "name", "nat0p")
+    _namespace(host, "link", "set", "nat0p", "up")
     _namespace(host, "addr", "add", f"{NAT}/24", "dev", "nat0")
     _namespace(host, "link", "set", "nat0", "up")
     _namespace(host, "route", "replace", "default", "via", "10.0.2.2", "dev", "nat0")
@@ -66,7 +68,7 @@ def _nat(host: labs.LabHost) -> None:
 @contextmanager
 def _forwarded(host: labs.LabHost, port: int) -> Iterator[None]:
     """127.0.0.1:*port* leads to the host's sshd at its NAT address, as VirtualBox forwards it."""
-    inner = f"ip netns exec {host.label} socat - TCP:{NAT}:22"
+    inner = f"ip netns exec {host.label} socat - TCP\\:{NAT}\\:22"
     with subprocess.Popen(["socat", f"TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork", f"EXEC:{inner}"]) as forwarder:
         try:
             yield
@@ -101,7 +103,7 @@ def test_a_cluster_on_hosts_reached_as_vagrants_are(claim: Callable[[str], Abstr
         lab = labs.up(name=name, masters=1, workers=1, inventory=tmp_path / "lab" / name)
         text, addresses = "", []
         for number, host in enumerate(lab.hosts):
-            _inside(host, _USER)
+            _inside(host, _USER.format(key=(lab.folder / "ssh" / "id_ed25519.pub").read_text().strip()))
             _nat(host)
             forwarders.enter_context(_forwarded(host, FIRST_PORT + number))
             text += _SSH_CONFIG.format(name=host.name, port=FIRST_PORT + number, key=lab.folder / "ssh" / "id_ed25519")
