@@ -1,0 +1,192 @@
+"""``cluster.down`` leaves a host as it was found: everything a host can be asked is written down before ``up`` and after ``down``, and compared."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from kbootstrap import lab as labs
+from kbootstrap.catalog import paths
+from kbootstrap.engine.down import down
+from kbootstrap.errors import ApplyError, PreflightError
+from tests.lab.conftest import Cluster
+
+Claim = Callable[[str], AbstractContextManager[str]]
+pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("lab_machine")]
+
+SNAPSHOT = r"""
+export LC_ALL=C
+find / /var/lib -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /var/tmp \) -prune \
+  -o \( -type d -printf 'file %p %m %U:%G d\n' -o -printf 'file %p %m %U:%G %y %s %l\n' \) | sort -u
+find /etc /usr/local /opt /root /home /srv /var -type f -print0 | sort -z | xargs -0 sha256sum | sed 's/^/hash /'
+find /run /tmp /var/tmp -xdev -printf 'run %p %m %U:%G %y\n' | sort
+getent passwd | sed 's/^/user /'; getent group | sed 's/^/group /'
+systemctl list-units --all --plain --no-legend --full | awk '{print "unit", $1, $2, $3, $4}' | sort
+systemctl list-unit-files --plain --no-legend | awk '{print "unitfile", $1, $2}' | sort
+cut -d' ' -f 5,9- /proc/self/mountinfo | sed 's/^/mount /' | sort
+ip -o link | sed 's/^[0-9]*: /link /'
+ip -o addr | sed 's/^[0-9]*: /address /'
+ip route show table all | sed 's/^/route /'; ip -6 route show table all | sed 's/^/route6 /'; ip rule | sed 's/^/rule /'
+nft -s list ruleset 2>&1 | sed 's/^/nft /'
+sysctl -a 2>/dev/null | sed -n 's/^net/sysctl net/p'
+find /sys/fs/cgroup -mindepth 2 -type d | sed 's/^/cgroup /' | sort
+ps -eo ppid,args --no-headers | awk '$1 != 2' | sed 's/^ *[0-9]* /process /' | sort
+"""
+
+# What may differ, and why. Everything else is a trace of ours.
+ALLOWED = {
+    r"(file|hash) .*/var/log/journal(/| )|^hash \w+ +/var/log/journal/": "the journal goes on",
+    r"/run/systemd/journal/streams/|/run/systemd/(sessions|users|inhibit)/|/run/user/": "systemd's own book-keeping of sessions and streams",
+    r"/var/log/(wtmp|lastlog|btmp)\b|/run/utmp\b": "logins are recorded",
+    r"/etc/(passwd|group|shadow|gshadow)- ?": "the copies that useradd and userdel themselves keep of what was before",
+    r"/run/motd\.dynamic|/\.sudo_as_admin_successful|/run/sudo/|/var/lib/sudo/": "left by sshd's and sudo's logins, not by what was done in them",
+    r"^run /run/systemd/transient 755 ": "systemd's empty directory for transient units, made with the first one",
+    r"^unit network-online\.target ": "a milestone of the boot that our units waited for: it runs nothing",
+    r"^(unit|cgroup) .*(session-|user-\d+\.slice|user@|user-runtime-dir@|run-user-)": "sessions of those who look",
+    r"^sysctl net\.netfilter\.nf_conntrack_count ": "a count of connections, not a setting",
+    r"^process (sh -s|sort|ps |awk |sed |sshd: |timeout )": "those who look",
+}
+
+FOREIGN = r"""
+set -e
+mkdir -m 0750 /etc/containerd; printf 'mine = true\n' > /etc/containerd/config.toml; chmod 0604 /etc/containerd/config.toml
+chown daemon:mail /etc/containerd/config.toml; touch -d 2020-02-02 /etc/containerd/config.toml; echo other > '/etc/containerd/my own'
+printf '#!/bin/sh\necho runc of another\n' > /usr/local/bin/runc; chmod 0755 /usr/local/bin/runc
+mkdir -m 0711 /var/lib/kubelet; echo keep > /var/lib/kubelet/keep; mkdir /var/lib/kubelet/'star*'
+mkdir -p /opt/cni/bin; echo plugin > /opt/cni/bin/mine; mkdir -m 0700 /etc/kubernetes; echo own > /etc/kubernetes/own.yaml
+printf '[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n' > /etc/systemd/system/containerd.service
+systemctl daemon-reload; systemctl --quiet enable --now containerd.service
+groupadd --system kube
+iptables -A INPUT -p tcp --dport 9999 -j ACCEPT; iptables -t nat -N MINE
+nft add table inet mine; nft add chain inet mine c
+ip netns add mine; ip link add mine0 type veth peer name mine1; ip route add 10.250.0.0/24 dev lo proto 77
+sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_close_wait=77
+"""
+
+_KILLED = """
+import sys
+from pathlib import Path
+from kbootstrap.engine.down import down
+from kbootstrap.store.folder import Folder
+from kbootstrap.tasks import _request
+with _request.open_(Folder(root=Path(sys.argv[1])), quiet=True, ask=False, fd=-1) as request:
+    for line in down(request):
+        print(line, flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def pair(lab_machine: None, claim: Claim, of_lab: Callable[[labs.Lab], Cluster], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A master (root logs in) and a worker (a sudo user) of this module alone."""
+    with claim("kbdown") as name:
+        yield of_lab(labs.up(name=name, masters=1, workers=1, inventory=tmp_path_factory.mktemp("inventory") / name))
+
+
+def inside(host: labs.LabHost, script: str) -> str:
+    done = labs.execute(host, ["sh", "-s"], text=script)
+    assert done.returncode == 0, f"{host.name}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+    return done.stdout
+
+
+def snapshot(cluster: Cluster) -> dict[str, list[str]]:
+    """Host → every line of what it says of itself but those that differ by themselves."""
+    allowed = re.compile("|".join(ALLOWED))
+    return {host.name: [line for line in inside(host, SNAPSHOT).splitlines() if not allowed.search(line)] for host in cluster.lab.hosts}
+
+
+def settled(cluster: Cluster) -> dict[str, list[str]]:
+    """The snapshot, once the jobs of the boot are done."""
+    for host in cluster.lab.hosts:
+        inside(host, 'for i in $(seq 100); do [ -n "$(systemctl list-jobs --no-legend)" ] || exit 0; sleep 0.2; done; exit 1\n')
+    return snapshot(cluster)
+
+
+def same(before: dict[str, list[str]], after: dict[str, list[str]]) -> None:
+    for host, lines in before.items():
+        assert len(lines) > 5000, f"{host} says too little of itself to be compared"
+        left = [line for line in difflib.unified_diff(lines, after[host], lineterm="", n=0) if line[:3] not in ("---", "+++") and line[0] in "+-"]
+        assert not left, f"{host} is not as it was:\n" + "\n".join(left[:60])
+
+
+def everything(cluster: Cluster, **options: object) -> list[str]:
+    """``cluster.down --yes``, which succeeds."""
+    try:
+        return list(down(cluster.request(**options)))
+    except ApplyError as error:
+        raise AssertionError("\n".join(map(str, [error, *error.problems]))) from error
+
+
+def killed_after(cluster: Cluster, seconds: float) -> None:
+    """SIGKILL a run of ``cluster.down`` *seconds* after it began to work on hosts."""
+    argv = [sys.executable, "-c", _KILLED, str(cluster.lab.folder)]
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        lock = cluster.lab.host("m1")
+        for _ in range(300):
+            if labs.execute(lock, ["test", "-e", f"{paths.RUN}/lock.owner"]).returncode == 0 or process.poll() is not None:
+                break
+            time.sleep(0.05)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+    for host in cluster.lab.hosts:  # the host notices within seconds that its operator is gone, and gives the lock back
+        inside(host, f"[ ! -e {paths.RUN}/lock ] || flock -w 30 {paths.RUN}/lock true\n")
+
+
+def test_a_host_is_as_it_was_although_down_was_killed_three_times(pair: Cluster) -> None:
+    inside(pair.lab.host("w1"), FOREIGN)
+    before = settled(pair)
+    pair.up()
+    ledger = inside(pair.lab.host("w1"), f"cat {paths.LEDGER}\n")
+    assert '"mine"' in ledger
+    for seconds in (0.2, 0.9, 1.8):
+        killed_after(pair, seconds)
+    said = everything(pair)
+    assert [line.partition(":")[0] for line in said[:2]] == ["m1", "w1"]
+    assert str(pair.folder.pki) in said[2]
+    same(before, settled(pair))
+
+
+def test_up_works_again_and_one_down_tells_what_it_did(pair: Cluster) -> None:
+    before = settled(pair)
+    pair.up()
+    m1, w1, _ = everything(pair)
+    assert re.fullmatch(r"m1: removed \d\d files, \d+ units, \d+ directories, 2 users", m1)
+    assert "restored" in w1
+    assert "/etc/containerd/config.toml" in w1
+    assert "containerd.service" in w1
+    same(before, settled(pair))
+
+
+def test_nothing_of_ours_is_no_error(pair: Cluster) -> None:
+    before = settled(pair)
+    assert everything(pair)[:2] == ["m1: nothing of ours was there", "w1: nothing of ours was there"]
+    same(before, settled(pair))
+
+
+def test_a_host_of_another_cluster_is_refused_and_one_that_is_off_is_an_error_at_the_end(pair: Cluster) -> None:
+    pair.up()
+    state = pair.folder.state.read_text()
+    pair.folder.state.write_text(re.sub(r"cluster_id: .*", "cluster_id: 11111111-2222-3333-4444-555555555555", state))
+    with pytest.raises(PreflightError, match=r"2 host\(s\) are not this cluster's; nothing was changed") as refused:
+        everything(pair)
+    assert [problem.where for problem in refused.value.problems] == ["m1", "w1"]
+    pair.folder.state.write_text(state)
+    assert pair.plan().picture.plan.empty
+
+    labs.power_cut(pair.lab.host("w1"))
+    said: list[str] = []
+    with pytest.raises(ApplyError, match="1 of 2 hosts are not done") as failed:
+        said.extend(down(pair.request()))
+    assert [problem.where for problem in failed.value.problems] == ["w1"]
+    assert not Path(f"/proc/{labs.pid(pair.lab.host('m1'))}/root{paths.LEDGER}").exists()
+    labs.boot(pair.lab.host("w1"))
+    assert everything(pair, limit=("w1",))[0].startswith("w1: removed")
+    assert everything(pair)[:2] == ["m1: nothing of ours was there", "w1: nothing of ours was there"]
