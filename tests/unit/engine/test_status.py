@@ -1,0 +1,227 @@
+"""``cluster.status`` of hosts that answer as told: what is well is short, what is not says where, why and what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.run import Request
+from kbootstrap.engine.status import status
+from kbootstrap.errors import ConnectError
+from kbootstrap.model.cluster import Host
+from kbootstrap.model.events import silent
+from kbootstrap.model.pki import Pki
+from kbootstrap.pki import issue
+from kbootstrap.pki.profiles import profiles
+from kbootstrap.plan import condition
+from kbootstrap.remote.connection import Connection
+from kbootstrap.remote.pool import Pool
+from kbootstrap.report.status import Status, span
+from kbootstrap.store import clock
+from kbootstrap.store.folder import Folder
+from kbootstrap.testing.builders import SameEntropy, a_cluster
+from kbootstrap.testing.fake_host import FakeHost, reading
+
+Sections = dict[str, tuple[int, bytes]]
+ID = "6568bd51-8664-40be-8ecb-4186f47b149c"
+ALL = ("containerd", "kb-endpoint", "kubelet", "kube-proxy", "kb-routes")
+MASTERS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+VERSIONS = {"containerd": "containerd github.com/containerd/containerd/v2 2.3.4 ", "etcd": "etcd Version: 3.6.14", "kb-endpoint": "", "kb-routes": ""}
+INVENTORY = {
+    "cluster": "lab",
+    "kubernetes": "1.36.3",
+    "versions": {"etcd": "3.6.14", "containerd": "2.3.4"},
+    "hosts": {
+        "masters": {f"m{n}": {"address": f"10.77.0.1{n}"} for n in (1, 2, 3)},
+        "workers": {"w1": {"address": "10.77.0.21"}},
+    },
+}
+ADDRESSES = {"m1": "10.77.0.11", "m2": "10.77.0.12", "m3": "10.77.0.13", "w1": "10.77.0.21"}
+MEMBER_IDS = {"m1": 101, "m2": 102, "m3": 103}
+
+
+def unit(name: str, *, active: str = "active", sub: str = "running", result: str = "success", changed_s: float = 1000.0) -> str:
+    lines = (f"Id={name}.service", "LoadState=loaded", f"ActiveState={active}", f"SubState={sub}", f"Result={result}", "NRestarts=3")
+    return "\n".join((*lines, f"StateChangeTimestampMonotonic={changed_s * 1e6:.0f}"))
+
+
+def units(host: str, **other: str) -> bytes:
+    """All units of *host* active for 8,200 s of an uptime of 9,200; *other* replaces what ``systemctl show`` says of one (- as _)."""
+    names = ALL + (MASTERS if host.startswith("m") else ())
+    shown = [other.get(name.replace("-", "_"), unit(name)) for name in names]
+    versions = [f"version {name}.service {VERSIONS.get(name, 'Kubernetes v1.36.3')}" for name in names if VERSIONS.get(name, "x")]
+    return ("now 9200.5\n" + "\n\n".join(shown) + "\n" + "\n".join(versions) + "\n").encode()
+
+
+def etcd(host: str, *, leader: int = 101) -> bytes:
+    status_ = {"header": {"member_id": MEMBER_IDS[host]}, "version": "3.6.14", "dbSize": 25_000_000, "leader": leader}
+    members = {"members": [{"ID": number, "name": name} for name, number in MEMBER_IDS.items()]}
+    return f"{json.dumps([{'Endpoint': 'x', 'Status': status_}])}\n{json.dumps(members)}\n".encode()
+
+
+def certificate(days: float) -> bytes:
+    """A certificate with *days* left, as the read brings it."""
+    spec = a_cluster(1, 0)
+    then = clock.now() + timedelta(days=days - spec.certificates.leaf_days)
+    pki, _ = issue.complete(Pki(), profiles(spec), now=then, certificates=spec.certificates, entropy=SameEntropy())
+    return b"file /etc/kubernetes/pki/apiserver.crt\n" + pki.pair("m1/apiserver").cert_pem
+
+
+def healthy(host: str) -> Sections:
+    facts = (
+        f"clock={clock.epoch_s()}\nhostname={host}\narch=x86_64\nkernel=6.1.0\nos=debian 12\nsystemd=252\ncgroup=v2\n"
+        f"machine_id={host}\naddress={ADDRESSES[host]}/24\n"
+    )
+    ledger = {"cluster_id": ID, "cluster": "lab", "version": "1", "entries": {}}
+    found: Sections = {
+        "facts": (0, facts.encode()),
+        "ledger": (0, json.dumps(ledger).encode()),
+        "machine": (0, b"up 9000\ndisk 37% /\n"),
+        "units": (0, units(host)),
+        "certificates": (0, b""),
+    }
+    if host.startswith("m"):
+        nodes = "".join(f"{name}\tTrue\tkubelet is posting ready status\n" for name in ADDRESSES)
+        found |= {"etcd": (0, etcd(host)), "readyz": (0, b"ok"), "nodes": (0, nodes.encode())}
+    return found
+
+
+Look = Callable[..., Status]
+
+
+@pytest.fixture
+def look(tmp_path: Path) -> Look:
+    """``look(w1={"units": …})``: status of a whole cluster whose hosts answer so instead; None is a host that cannot be reached."""
+    folder = Folder(root=tmp_path)
+    folder.cluster_yml.write_text(yaml.safe_dump(INVENTORY))
+    folder.state.write_text(yaml.safe_dump({"cluster_id": ID}))
+
+    def connect(host: Host, changes: Sections | None) -> Connection:
+        if changes is None:
+            raise ConnectError("connection refused", hint="Is sshd running?")
+        return FakeHost(host=host.name, scripts=[reading({**healthy(host.name), **changes})])
+
+    def run(**changes: Sections | None) -> Status:
+        def pool(prepared: Prepared) -> Pool:
+            return Pool(prepared.spec.hosts, lambda host: connect(host, changes.get(host.name, {})))
+
+        return status(Request(folder=folder, listener=silent, connect=pool))
+
+    return run
+
+
+def screen(found: Status) -> str:
+    return "\n".join(found.lines())
+
+
+def bad(found: Status) -> list[str]:
+    """The lines that are not well, without those that only count."""
+    return [line.strip() for line in found.lines() if "→" in line]
+
+
+def test_a_healthy_cluster_is_one_screen_without_a_hint(look: Look) -> None:
+    found = look(m1={"certificates": (0, certificate(200))})
+    assert found.healthy
+    assert bad(found) == []
+    text = screen(found)
+    assert text.startswith("lab  Kubernetes 1.36.3  healthy\n")
+    assert "m1  master  debian 12  6.1.0  up 2 h  9/9 units  certificates 200 d" in text
+    assert "containerd.service               2.3.4     4 of 4 active, for 2 h" in text
+    assert "m1  leader    3.6.14  25 MB  knows m1, m2, m3" in text
+    assert "4 of 4 Ready" in text
+    assert len(text.splitlines()) <= 24
+    assert json.loads(json.dumps(found.data()))["healthy"] is True
+
+
+def test_a_host_that_is_down_is_a_row_with_the_reason_and_the_others_are_shown(look: Look) -> None:
+    found = look(w1=None)
+    assert not found.healthy
+    assert "!!  w1  worker  cannot be read: connection refused  → Is sshd running?" in bad(found)
+    assert [host.name for host in found.hosts if host.ok] == ["m1", "m2", "m3"]
+    assert found.nodes
+
+
+def test_two_of_three_masters_down_is_said_to_be_a_lost_quorum(look: Look) -> None:
+    found = look(
+        m1=None, m2=None, m3={"etcd": (1, b"Failed to get the status (context deadline exceeded)\nnull\n"), "readyz": (1, b""), "nodes": (1, b"")}
+    )
+    text = screen(found)
+    assert "1 of 3 masters can be read: without a majority etcd serves nothing" in text
+    assert "m3  Failed to get the status (context deadline exceeded)  → On m3: journalctl -u etcd -n 50" in text
+    assert "not known: no API server answers" in text
+
+
+def test_a_stopped_kube_proxy_is_named_with_its_host(look: Look) -> None:
+    stopped = unit("kube-proxy", active="failed", sub="failed", result="exit-code", changed_s=9140)
+    found = look(w1={"units": (0, units("w1", kube_proxy=stopped))})
+    assert not found.healthy
+    assert bad(found) == ["w1 failed exit-code for 60 s, 3 restarts  → On w1: journalctl -u kube-proxy.service -n 50"]
+    assert "!!  kube-proxy.service" in screen(found)
+
+
+def test_a_stopped_kubelet_shows_in_its_nodes_row(look: Look) -> None:
+    nodes = b"m1\tTrue\tfine\nm2\tTrue\tfine\nm3\tTrue\tfine\nw1\tUnknown\tKubelet stopped posting node status.\n"
+    found = look(m1={"nodes": (0, nodes)})
+    assert bad(found) == ["w1 Ready is Unknown: Kubelet stopped posting node status.  → On w1: journalctl -u kubelet -n 50"]
+
+
+def test_a_node_that_never_registered_is_said(look: Look) -> None:
+    found = look(m1={"nodes": (0, b"m1\tTrue\tok\nm2\tTrue\tok\nm3\tTrue\tok\n")})
+    assert bad(found) == ["w1 is not registered  → On w1: journalctl -u kubelet -n 50"]
+
+
+def test_nodes_are_asked_of_the_next_master_when_the_first_does_not_answer(look: Look) -> None:
+    found = look(m1={"readyz": (1, b"The connection was refused"), "nodes": (1, b"")})
+    assert len(found.nodes) == 4
+    assert bad(found) == ["m1: The connection was refused  → On m1: journalctl -u kube-apiserver -n 50"]
+
+
+def test_a_program_of_another_version_that_still_runs_is_found(look: Look) -> None:
+    old = units("m2").replace(b"version kubelet.service Kubernetes v1.36.3", b"version kubelet.service Kubernetes v1.36.2")
+    found = look(m2={"units": (0, old)})
+    assert bad(found) == ["m2 runs 1.36.2, want 1.36.3  → invoke cluster.up"]
+
+
+def test_units_of_a_host_without_anything_are_absent(look: Look) -> None:
+    absent = "\n\n".join(f"Id={name}.service\nLoadState=not-found\nActiveState=inactive" for name in ALL)
+    found = look(w1={"units": (0, f"now 9200\n{absent}\n".encode())})
+    assert bad(found) == ["w1 does not have it  → invoke cluster.up"] * len(ALL)
+
+
+def test_the_causes_of_a_clusters_death_are_named(look: Look) -> None:
+    late = healthy("m2")["facts"][1].replace(b"clock=", b"clock=1")  # some centuries ahead
+    stranger = json.dumps({"cluster_id": "other", "cluster": "prod", "version": "1", "entries": {}}).encode()
+    found = look(
+        m1={"machine": (0, b"up 1\ndisk 99% /var\n"), "certificates": (0, certificate(-2))},
+        m2={"facts": (0, late)},
+        m3={"ledger": (0, stranger)},
+        w1={"ledger": (0, b"{"), "certificates": (0, certificate(5))},
+    )
+    assert not found.healthy
+    troubles = {(each.where, each.warning): each.what for each in found.troubles if "expire" not in each.what}
+    assert troubles["m1", False] == "/var is 99 % full"
+    assert "its clock is" in troubles["m2", False]
+    assert "belongs to another cluster, «prod»" in troubles["m3", False]
+    assert "is damaged" in troubles["w1", False]
+    expiring = {each.where: (each.what, each.warning) for each in found.troubles if "expire" in each.what}
+    assert expiring["m1"] == ("/etc/kubernetes/pki/apiserver.crt expired 2 days ago", False)
+    assert expiring["w1"] == ("/etc/kubernetes/pki/apiserver.crt expires 5 days from now", True)
+
+
+def test_keys_never_leave_the_hosts() -> None:
+    programs = condition.sections(a_cluster(1, 0).hosts[0], ("kubelet.service",), ("kubelet.service",))
+    texts = dict(programs)["certificates"]
+    assert "BEGIN CERTIFICATE" in texts
+    assert "key-data" not in texts
+    assert "cat " not in texts
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min"), (7200, "2 h"), (864000, "10 d")])
+def test_durations_are_said_as_people_say_them(seconds: float, text: str) -> None:
+    assert span(seconds) == text
