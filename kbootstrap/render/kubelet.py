@@ -79,11 +79,13 @@ def configuration(spec: ClusterSpec, host: Host) -> dict[str, Any]:
 
 
 def _serving(host: Host) -> dict[str, Any]:
-    """No anonymous, no read-only port; serving certificates are ours, so ``serverTLSBootstrap`` and ``rotateCertificates`` stay unset."""
+    """No anonymous, no read-only port, no profiles, not even for operators. Serving certificates are ours, so ``serverTLSBootstrap`` and
+    ``rotateCertificates`` stay unset."""
     return {
         "address": str(host.address),
         "port": KUBELET.number,
         "readOnlyPort": 0,
+        "enableProfilingHandler": False,
         "healthzBindAddress": "127.0.0.1",
         "healthzPort": KUBELET_HEALTH.number,
         "tlsCertFile": paths.certificate("kubelet-server"),
