@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from posixpath import basename
@@ -26,7 +25,7 @@ from kbootstrap.remote.pool import Outcome
 from kbootstrap.report.status import CERTIFICATE_SOON_D, DISK_FULL_PERCENT, Api, HostState, Member, NodeState, Status, Trouble
 from kbootstrap.rolebook.expand import applies
 from kbootstrap.rolebook.role import RoleDef
-from kbootstrap.store import clock, pki_dir
+from kbootstrap.store import clock, entropy, pki_dir
 from kbootstrap.store.folder import Folder
 
 READ_DEADLINE_S = 60.0
@@ -67,7 +66,7 @@ def _wanted(spec: ClusterSpec, host: Host, defined: Mapping[str, RoleDef]) -> di
 
 
 def _read(connection: Connection, host: Host, wanted: Wanted) -> _Answer:
-    marker = secrets.token_hex(8)
+    marker = entropy.marker()
     asked = condition.sections(host, tuple(wanted), tuple(unit for unit, version in wanted.items() if version))
     began, epoch_s = clock.monotonic_s(), clock.epoch_s()
     running = connection.run(fuse.read_program(asked, marker), deadline_s=READ_DEADLINE_S)
