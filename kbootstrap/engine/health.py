@@ -57,7 +57,7 @@ def _etcd_detail(text: str) -> str:
     for line in text.splitlines():
         if line.startswith("["):
             status = json.loads(line)[0]["Status"]
-            is_leader = status["leader"] == status["header"]["member_id"]
+            is_leader = status.get("leader") == status["header"]["member_id"]  # zero values are left out: there is no leader
             return f"{'leader' if is_leader else 'follower'}, {status['version']}, {status['dbSize'] / 1e6:.0f} MB"
     return "healthy"
 

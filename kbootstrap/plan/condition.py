@@ -130,18 +130,22 @@ def certificate(output: str, now: datetime) -> Certificate | None:
 
 def member(host: str, code: int, output: str) -> Member:
     """etcd on *host*, as it says of itself."""
-    documents = [json.loads(line) for line in output.splitlines() if line.startswith(("{", "[")) and _is_answer(line)]
-    if code != 0 or len(documents) < 2:
+    if code != 0:
         return Member(host=host, reason=_last(output))
-    status: Mapping[str, Any] = documents[0][0]["Status"]
-    return Member(
-        host=host,
-        leader=status["leader"] == status["header"]["member_id"],
-        version=status["version"],
-        db_bytes=status["dbSize"],
-        members=tuple(sorted(each.get("name", "") for each in documents[1]["members"])),
-        reason="has no leader" if not status.get("leader") else "",
-    )
+    try:
+        endpoints, known = (json.loads(line) for line in output.splitlines() if line.startswith(("{", "[")) and _is_answer(line))
+        status: Mapping[str, Any] = endpoints[0]["Status"]
+        leader = status.get("leader", 0)  # etcdctl leaves out what is zero: without a quorum there is no leader
+        return Member(
+            host=host,
+            leader=leader == status["header"]["member_id"],
+            version=status["version"],
+            db_bytes=status["dbSize"],
+            members=tuple(sorted(each.get("name", "") for each in known["members"])),
+            reason="" if leader else "knows no leader: its etcd has no quorum",
+        )
+    except (ValueError, KeyError, IndexError, TypeError):
+        return Member(host=host, reason=f"answers what cannot be read: {_last(output)}")
 
 
 def _is_answer(line: str) -> bool:

@@ -86,9 +86,11 @@ with _request.open_(Folder(root=Path(sys.argv[1])), quiet=True, ask=False, fd=-1
 
 @pytest.fixture(scope="module")
 def pair(lab_machine: None, claim: Claim, of_lab: Callable[[labs.Lab], Cluster], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A master (root logs in) and a worker (a sudo user) of this module alone."""
+    """A master (root logs in) and a worker (a sudo user) of this module alone; on the worker somebody else has been at work before us."""
     with claim("kbdown") as name:
-        yield of_lab(labs.up(name=name, masters=1, workers=1, inventory=tmp_path_factory.mktemp("inventory") / name))
+        found = of_lab(labs.up(name=name, masters=1, workers=1, inventory=tmp_path_factory.mktemp("inventory") / name))
+        inside(found.lab.host("w1"), FOREIGN)
+        yield found
 
 
 def inside(host: labs.LabHost, script: str) -> str:
@@ -140,8 +142,8 @@ def killed_after(cluster: Cluster, seconds: float) -> None:
         inside(host, f"[ ! -e {paths.RUN}/lock ] || flock -w 30 {paths.RUN}/lock true\n")
 
 
+@pytest.mark.long(seconds=60)
 def test_a_host_is_as_it_was_although_down_was_killed_three_times(pair: Cluster) -> None:
-    inside(pair.lab.host("w1"), FOREIGN)
     before = settled(pair)
     pair.up()
     ledger = inside(pair.lab.host("w1"), f"cat {paths.LEDGER}\n")
@@ -154,6 +156,7 @@ def test_a_host_is_as_it_was_although_down_was_killed_three_times(pair: Cluster)
     same(before, settled(pair))
 
 
+@pytest.mark.long(seconds=40)
 def test_up_works_again_and_one_down_tells_what_it_did(pair: Cluster) -> None:
     before = settled(pair)
     pair.up()
@@ -171,6 +174,7 @@ def test_nothing_of_ours_is_no_error(pair: Cluster) -> None:
     same(before, settled(pair))
 
 
+@pytest.mark.long(seconds=70)
 def test_a_host_of_another_cluster_is_refused_and_one_that_is_off_is_an_error_at_the_end(pair: Cluster) -> None:
     pair.up()
     state = pair.folder.state.read_text()

@@ -157,6 +157,17 @@ def test_two_of_three_masters_down_is_said_to_be_a_lost_quorum(look: Look) -> No
     assert "not known: no API server answers" in text
 
 
+def test_a_member_without_a_leader_and_one_that_says_nonsense(look: Look) -> None:
+    lonely = etcd("m1").replace(b', "leader": 101', b"")
+    found = look(m1={"etcd": (0, lonely)}, m2={"etcd": (0, b"[{}]\n{}\n")}, m3={"etcd": (0, b"[{cut sho")})
+    assert [member.reason for member in found.members] == [
+        "knows no leader: its etcd has no quorum",
+        "answers what cannot be read: {}",
+        "answers what cannot be read: [{cut sho",
+    ]
+    assert not found.healthy
+
+
 def test_a_stopped_kube_proxy_is_named_with_its_host(look: Look) -> None:
     stopped = unit("kube-proxy", active="failed", sub="failed", result="exit-code", changed_s=9140)
     found = look(w1={"units": (0, units("w1", kube_proxy=stopped))})
