@@ -82,7 +82,9 @@ def with_contents(plan: Plan, spec: ClusterSpec, pool: Pool) -> Plan:
 
 
 def _is_text(change: Change) -> bool:
-    return change.action is Action.UPDATE and isinstance(change.resource, File) and change.after is not None and change.before is None
+    """Never a secret: what lies in its place may lead to one (a link to the real key)."""
+    file = change.resource
+    return change.action is Action.UPDATE and isinstance(file, File) and not file.secret and change.after is not None and change.before is None
 
 
 def _with_before(change: Change, found: Mapping[tuple[str, str], bytes]) -> Change:

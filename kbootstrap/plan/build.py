@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kbootstrap.catalog import paths
 from kbootstrap.model.desired import Desired
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.plan import CLUSTER, Change, Gate, HostPlan, Plan, Stage
 from kbootstrap.model.resource import Manifest, Node
 from kbootstrap.plan import manifests
-from kbootstrap.plan.compare import compare_stage, stale
+from kbootstrap.plan.compare import RELOAD, compare_stage, stale
 from kbootstrap.plan.ledger import Ledger
 from kbootstrap.plan.stages import STAGES
 
@@ -56,4 +57,8 @@ def _reached(desired: Desired, observed: Mapping[str, Observed]) -> list[Manifes
 
 
 def _kept(changes: tuple[Change, ...], only: tuple[str, ...]) -> tuple[Change, ...]:
-    return tuple(c for c in changes if not only or c.id in only or c.key in only)
+    """Those asked for; the reload goes with a unit's text or its start, or systemd would run what it read before and the record say otherwise."""
+    kept = {c.key for c in changes if not only or c.id in only or c.key in only}
+    if any(key.startswith((f"{paths.UNITS}/", "service/")) for key in kept):
+        kept.add(RELOAD)
+    return tuple(c for c in changes if c.key in kept)

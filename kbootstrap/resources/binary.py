@@ -88,6 +88,7 @@ def commands(want: Binary, difference: Difference) -> Order:
         f"""if [ -e {blob} ]; then mv -T -- {blob} {new}; else cp -- "{other}" {new}; fi""",
         f"chown {sh(want.owner)} {new}; chmod {want.mode:04o} {new}",
         *stat.replace(want.name),
+        f"! selinuxenabled 2>/dev/null || restorecon -- {path}",  # a renamed file keeps the label of the store, from which systemd runs nothing
         record,
     )
     return Order(text=lines(*moves), blob=want.blob)

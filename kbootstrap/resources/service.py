@@ -100,6 +100,8 @@ def diff(want: Service, seen: Seen | None, changing: frozenset[str] = frozenset(
         reasons.append(f"{seen.state.get('ActiveState', 'unknown')}, want active")
     elif why := stale(want, seen, changing):
         reasons.append(f"restart: {why}")
+    elif seen.state.get("NeedDaemonReload") == "yes" and paths.unit(want.name) not in changing:  # the record tells of the text, not of what was read
+        reasons.append("restart: systemd started it before it read its unit file")
     return Difference(action=Action.RUN, reason="; ".join(reasons)) if reasons else None
 
 
