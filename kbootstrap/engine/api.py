@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from kbootstrap.catalog import names
@@ -14,6 +14,7 @@ from kbootstrap.model.events import Listener, StageFinished, StageStarted
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.plan import CLUSTER, Plan
 from kbootstrap.model.report import Result
+from kbootstrap.model.resource import Node
 from kbootstrap.pki import issue
 from kbootstrap.plan.build import ADD_ONS
 from kbootstrap.remote.pool import Pool
@@ -46,9 +47,13 @@ def _leader(prepared: Prepared, pool: Pool) -> Host:
     raise ApplyError("no API server answers", hint="invoke cluster.status")
 
 
-def apply(prepared: Prepared, pool: Pool, listener: Listener, plan: Plan) -> None:
-    """The changed objects through a healthy master; the first bindings before them, with a credential of ten minutes."""
+def apply(prepared: Prepared, pool: Pool, listener: Listener, plan: Plan, *, without: Collection[str] = ()) -> None:
+    """The changed objects through a healthy master; the first bindings before them, with a credential of ten minutes.
+
+    *without* are hosts whose nodes are not waited for.
+    """
     changes = [c for stage in plan.stages for host in stage.hosts if host.host == CLUSTER for c in host.changes]
+    changes = [c for c in changes if not (isinstance(c.resource, Node) and c.resource.name in without)]
     if not changes:
         return
     began = clock.monotonic_s()
@@ -70,6 +75,7 @@ def apply(prepared: Prepared, pool: Pool, listener: Listener, plan: Plan) -> Non
 def wait_ready(prepared: Prepared, pool: Pool, live: Mapping[str, Any] | None, hosts: Sequence[str], *, patient: bool) -> list[Result]:
     """The nodes of *hosts* Ready and our deployments available, as the API says; *live* was just read; *patient* asks again after a change."""
     end = clock.monotonic_s() + (PATIENCE_S if patient else 0)
+    live = _get(prepared, pool) if live is None else live  # with --limit no master may have been among those that were read
     while True:
         results = _ready(live, hosts)
         if all(result.ok for result in results) or clock.monotonic_s() >= end:

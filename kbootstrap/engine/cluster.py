@@ -59,12 +59,19 @@ def apply(connection: Connection, host: Host, changes: Sequence[Change]) -> None
     """Apply all changed objects in one server-side apply with our own field manager; nodes only once they are registered."""
     nodes = [c.resource for c in changes if isinstance(c.resource, Node)]
     documents = [manifests.document(c.resource) for c in changes if isinstance(c.resource, (Manifest, Node))]
-    text = "".join(f"for i in $(seq 300); do {kubectl(host)} get {sh('node/' + n.name)} >/dev/null 2>&1 && break; sleep 0.3; done\n" for n in nodes)
+    text = "".join(_registered(host, node) for node in nodes)
     text += "".join(_marks(host, c.resource, json.loads(c.before or "{}")) for c in changes if isinstance(c.resource, Node))
     text += f"{kubectl(host)} apply --server-side --force-conflicts --field-manager={names.FIELD_MANAGER} -f - || exit 1\n"
     code, _, stderr = one(connection, text, manifests.as_list(documents), deadline_s=180)
     if code != 0:
         raise ApplyError(f"kubectl apply: {stderr.strip()[-1500:]}", host=host.name, hint="Run the same command again.")
+
+
+def _registered(host: Host, node: Node) -> str:
+    """Wait for it: an apply would make a node that no kubelet stands behind."""
+    get = f"{kubectl(host)} get {sh('node/' + node.name)} >/dev/null 2>&1"
+    late = sh("echo", f"node {node.name} does not register; look there: journalctl -u kubelet -n 50")
+    return f"for i in $(seq 300); do {get} && break; sleep 0.3; done\n{get} || {{ {late} >&2; exit 1; }}\n"
 
 
 def _marks(host: Host, node: Node, unwanted: Mapping[str, Sequence[str]]) -> str:

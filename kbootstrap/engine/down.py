@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from kbootstrap.catalog import paths
 from kbootstrap.engine import cluster
-from kbootstrap.engine.contact import contact
+from kbootstrap.engine.contact import chosen, contact
 from kbootstrap.engine.prepare import Prepared
 from kbootstrap.engine.run import Request
 from kbootstrap.errors import ApplyError, CommandError, KbError, PreflightError, Problem
@@ -41,11 +41,11 @@ def down(request: Request) -> Iterator[str]:
     the hosts that could not be reached or finished, the others being done."""
     with hold(request.folder.root, "cluster.down"):
         known = contact(request.folder)
-        chosen = [host for host in known.spec.hosts if not request.limit or host.name in request.limit]
+        wanted = chosen(known.spec, request.limit)
         with request.connect(known) as pool:
-            ledgers, errors = _read(pool, chosen)
+            ledgers, errors = _read(pool, wanted)
             _refuse_others(ledgers, known.state.cluster_id)
-            ours = [host for host in chosen if host.name in ledgers]
+            ours = [host for host in wanted if host.name in ledgers]
             outcomes = pool.map(lambda host, connection: _leave(request, connection, host, ledgers[host.name]), ours)
         for name, outcome in outcomes.items():
             if outcome.error is None:
@@ -53,7 +53,7 @@ def down(request: Request) -> Iterator[str]:
         errors += [outcome.error for outcome in outcomes.values() if outcome.error is not None]
         if errors:
             problems = [Problem(where=error.host, what=error.message, hint=error.hint) for error in errors]
-            raise ApplyError(f"{len(errors)} of {len(chosen)} hosts are not done", problems=problems, hint=AGAIN)
+            raise ApplyError(f"{len(errors)} of {len(wanted)} hosts are not done", problems=problems, hint=AGAIN)
         if not request.limit:
             _afresh(known)
         yield from _operator(request.folder)

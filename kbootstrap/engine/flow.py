@@ -59,8 +59,8 @@ def _host(applying: Applying, connection: Connection, plans: Sequence[tuple[str,
     pace.done(SMALL_FILES)
     of = dict(plans)
     for name in pace.stages[1:]:
-        if pace.stop:
-            raise ApplyError("stopped: a master failed", host=connection.host)
+        if pace.stop or applying.pool.stopping.is_set():
+            raise ApplyError("stopped: a master failed, or Ctrl-C", host=connection.host)
         late = [change for change in of[name].changes if _late(change)] if name in of else []
         if late:
             send(applying, connection, late)

@@ -13,9 +13,10 @@ from typing import Any
 import kbootstrap
 from kbootstrap.engine import api, flow, gather, health, workload
 from kbootstrap.engine.apply import Applying, apply, ledgers, raise_together
+from kbootstrap.engine.contact import chosen
 from kbootstrap.engine.prepare import Prepared, ca_file_sha256, prepare
 from kbootstrap.engine.push import Push
-from kbootstrap.errors import PreflightError, Problem, VerifyError
+from kbootstrap.errors import KbError, PreflightError, Problem, VerifyError
 from kbootstrap.model.events import Listener, Note
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.plan import Plan
@@ -73,7 +74,7 @@ class Outcome:
 
 def look(request: Request, prepared: Prepared, pool: Pool) -> Picture:
     """One read per host, the preflight of all hosts at once, and the plan. PreflightError or ConnectError lists every host's problems."""
-    names = [h for h in prepared.spec.hosts if not request.limit or h.name in request.limit]
+    names = chosen(prepared.spec, request.limit)
     began = clock.monotonic_s()
     outcomes = pool.map(lambda _, connection: gather.read(connection, prepared.desired, deep=request.deep), names)
     observed = {name: outcome.get() for name, outcome in outcomes.items() if outcome.ok}
@@ -163,8 +164,15 @@ def _execute(request: Request, prepared: Prepared, pool: Pool, picture: Picture)
     complete = ledgers(picture.plan, picture.observed, picture.ledgers, identity)
     applying = Applying(spec=prepared.spec, pool=pool, listener=request.listener, ledgers=complete, pushes=pushes)
     way = flow.apply if flow.fresh(list(picture.observed.values())) else apply
-    raise_together(way(applying, picture.plan.stages))
-    api.apply(prepared, pool, request.listener, picture.plan)
+    errors = way(applying, picture.plan.stages)
+    failed = frozenset(error.host for error in errors)
+    try:
+        if not any(prepared.spec.host(name).is_master for name in failed):  # a worker's failure keeps no other from a working cluster
+            api.apply(prepared, pool, request.listener, picture.plan, without=failed)
+    except KbError:
+        raise_together(errors)
+        raise
+    raise_together(errors)
 
 
 def _blobs(picture: Picture, host: str) -> list[Blob]:
