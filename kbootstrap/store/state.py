@@ -43,13 +43,24 @@ def load(path: Path) -> State:
 
 
 def complete(state: State, spec: ClusterSpec) -> State:
-    """The state with a cluster id and the lowest free pod range for every host that has none; what is assigned never moves."""
-    ranges = dict(state.pod_ranges)
-    taken = set(ranges.values())
-    free = (net for net in spec.network.pods.subnets(new_prefix=spec.network.host_prefix) if net not in taken)
+    """The state with a cluster id and the lowest free pod range for every host that has none; what is assigned never moves.
+
+    InventoryError when it would have to: the network's range was moved away from it, or is used up, also by hosts that left.
+    """
+    ranges, pods = dict(state.pod_ranges), spec.network.pods
     for host in spec.hosts:
-        if host.name not in ranges:
-            ranges[host.name] = next(free)
+        if host.name in ranges and not ranges[host.name].subnet_of(pods):
+            what = f"{host.name} has the pod range {ranges[host.name]}, which is not in network.pods {pods}"
+            raise InventoryError(what, hint="Ranges never move: take network.pods back to what it was.")
+    taken = tuple(ranges.values())  # perhaps of another size: host_prefix may change for hosts to come
+    free = (net for net in pods.subnets(new_prefix=spec.network.host_prefix) if not any(map(net.overlaps, taken)))
+    for host in spec.hosts:
+        if host.name in ranges:
+            continue
+        if (found := next(free, None)) is None:
+            hint = "Hosts that left keep theirs; one that is surely gone may be deleted below pod_ranges in state.yml."
+            raise InventoryError(f"network.pods {pods} has no range left for {host.name}", hint=hint)
+        ranges[host.name] = found
     return replace(state, cluster_id=state.cluster_id or str(uuid.uuid4()), pod_ranges=ranges)
 
 
