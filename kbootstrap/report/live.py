@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console
@@ -18,7 +20,9 @@ class Live:
         self._console = console
         self._lock = threading.Lock()
         columns = (TextColumn("  {task.description}"), BarColumn(bar_width=30), DownloadColumn(), TransferSpeedColumn())
-        self._bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._bars = Progress(
+            *columns, console=console, transient=True, disable=not console.is_terminal, redirect_stdout=False, redirect_stderr=False
+        )
         self._tasks: dict[str, TaskID] = {}
         self._amounts: dict[tuple[str, str], tuple[int, int]] = {}
 
@@ -28,6 +32,15 @@ class Live:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._bars.stop()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Nothing is drawn meanwhile: a question stands alone, with a cursor, and what is typed is not wiped away."""
+        self._bars.stop()
+        try:
+            yield
+        finally:
+            self._bars.start()
 
     def __call__(self, event: events.Event, /) -> None:
         with self._lock:

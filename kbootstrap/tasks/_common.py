@@ -10,6 +10,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -55,6 +56,15 @@ def complain(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
+def ask(question: str) -> str:
+    """What somebody at the terminal answers; the end of input is no answer."""
+    try:
+        return input(question).strip()
+    except EOFError:
+        say("")
+        return ""
+
+
 def reported(body: Callable[P, R]) -> Callable[P, R]:
     """Show a KbError as one block on stderr and end with its exit code; a bug as one line and the path of its trace (exit 70)."""
 
@@ -96,10 +106,12 @@ def _save_trace() -> str:
 class Passwords:
     """sudo's password of each host: a 0600 file named in the inventory, a descriptor, or asked for once. Never argv, never the environment."""
 
-    def __init__(self, *, ask: bool = False, descriptor: int = -1) -> None:
+    def __init__(self, *, ask: bool = False, descriptor: int = -1, aside: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+        """*aside* is held while somebody is asked. UsageError if *descriptor* is none."""
         self._ask = ask
+        self._aside = aside
         self._once = threading.Lock()
-        self._typed: str | None = os.fdopen(descriptor).readline().rstrip("\n") if descriptor >= 0 else None
+        self._typed = _read_descriptor(descriptor) if descriptor >= 0 else None
 
     def of(self, host: Host) -> Callable[[], str] | None:
         """How to get the password of *host*, or None where sudo must not ask."""
@@ -118,8 +130,17 @@ class Passwords:
                     raise PrivilegeError(
                         "sudo needs a password and there is no terminal to ask on", hint="Set ssh.sudo.password_file or use --sudo-password-fd."
                     )
-                self._typed = getpass.getpass("sudo password of the hosts: ")
+                with self._aside():
+                    self._typed = getpass.getpass("sudo password of the hosts: ")
             return self._typed
+
+
+def _read_descriptor(descriptor: int) -> str:
+    try:
+        with os.fdopen(descriptor) as file:
+            return file.readline().rstrip("\n")
+    except OSError as error:
+        raise UsageError(f"--sudo-password-fd {descriptor}: {error.strerror}", hint="For example: --sudo-password-fd 3 3<password-file.") from None
 
 
 def _read_secret(path: Path) -> str:

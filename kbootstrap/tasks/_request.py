@@ -27,15 +27,20 @@ def open_(
     confirm: Callable[[Plan], bool] = lambda plan: True, take_lock: bool = False,
 ) -> Iterator[Request]:  # fmt: skip
     """A request whose progress shows on standard error (not with *quiet*)."""
-    passwords = Passwords(ask=ask, descriptor=fd)
+    live = Live(Console(stderr=True))
+    aside = nullcontext if quiet else live.aside
+    passwords = Passwords(ask=ask, descriptor=fd, aside=aside)
+
+    def asked(plan: Plan) -> bool:
+        with aside():
+            return confirm(plan)
 
     def pool(prepared: Prepared) -> Pool:
         return Pool(prepared.spec.hosts, lambda host: connect(host, known_hosts=folder.known_hosts, password=passwords.of(host)))
 
-    live = Live(Console(stderr=True))
     with nullcontext() if quiet else live:
         listener = silent if quiet else live
-        yield Request(folder=folder, listener=listener, connect=pool, confirm=confirm, limit=limit, only=only, deep=deep, take_lock=take_lock)
+        yield Request(folder=folder, listener=listener, connect=pool, confirm=asked, limit=limit, only=only, deep=deep, take_lock=take_lock)
 
 
 def show(outcome: Outcome, folder: Folder, *, as_json: bool, every: bool = False) -> None:

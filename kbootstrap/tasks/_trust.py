@@ -13,7 +13,7 @@ from kbootstrap.remote.keyscan import Seen, Target
 from kbootstrap.remote.trust import Verdict
 from kbootstrap.store import inventory_files
 from kbootstrap.store.folder import Folder
-from kbootstrap.tasks._common import say
+from kbootstrap.tasks._common import ask, say
 from kbootstrap.tasks._inventory import print_table
 
 
@@ -61,6 +61,6 @@ def _confirm(count: int, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise UsageError(f"{count} new host key{'s' if count > 1 else ''}, and nobody to ask", hint="Compare the fingerprints, then add --yes.")
-    answer = input("Compare with `ssh-keygen -lf` on the hosts. Record the keys marked with +? [yes/no] ")
-    if answer.strip().lower() != "yes":
+    answer = ask("Compare with `ssh-keygen -lf` on the hosts. Record the keys marked with +? [yes/no] ")
+    if answer.lower() != "yes":
         raise UsageError("not confirmed, nothing was recorded")

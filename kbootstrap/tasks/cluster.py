@@ -11,7 +11,7 @@ from invoke.tasks import task
 
 from kbootstrap.errors import UsageError, VerifyError
 from kbootstrap.model.plan import Plan
-from kbootstrap.tasks._common import CLUSTER_HELP, JSON_HELP, find_folder, reported, say
+from kbootstrap.tasks._common import CLUSTER_HELP, JSON_HELP, ask, find_folder, reported, say
 
 CHANGES = 10  # exit code: there is something to do
 
@@ -98,7 +98,7 @@ def _asked(wanted: Plan, *, quiet: bool) -> bool:
             say(line)
     if not sys.stdin.isatty():
         return False
-    return input("Apply? [y/N] ").strip().lower() in ("y", "yes")
+    return ask("Apply? [y/N] ").lower() in ("y", "yes")
 
 
 @task(auto_shortflags=False, help={k: v for k, v in _COMMON.items() if k not in ("only", "limit")})
@@ -146,7 +146,7 @@ def down(_: Context, cluster: str = "", limit: str = "", yes: bool = False, ask_
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError("cluster.down destroys the cluster and its data", hint="Say --yes when there is no terminal to ask on.")
-        if input(f"This destroys the cluster and its data. Type its name ({folder.name}) to go on: ").strip() != folder.name:
+        if ask(f"This destroys the cluster and its data. Type its name ({folder.name}) to go on: ") != folder.name:
             raise UsageError("that is not its name; nothing was changed")
     with _request.open_(folder, quiet=False, ask=ask_sudo_password, fd=sudo_password_fd, limit=_list(limit)) as request:
         for line in leaving.down(request):
