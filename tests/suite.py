@@ -17,8 +17,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from kbootstrap import lab as lab_of
 from kbootstrap.errors import KbError
-from kbootstrap.lab import machine
+from kbootstrap.lab import machine, record
 from kbootstrap.store.artifacts import default_cache
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +36,7 @@ PROGRAMS = {  # which the local tests call → Debian package
 }  # fmt: skip
 HEADERS = {"seccomp.h": ("libseccomp-dev", "libc6-dev")}  # for a runc that is built here
 PYTHON = (sys.executable, "-m")
+_OF_TESTS = re.compile(r"kb[a-z]+\d\d")  # tests/lab/conftest.py: claimed()
 _COUNT = re.compile(r"(\d+) (failed|errors?|passed|skipped|deselected|xfailed|xpassed)")
 
 
@@ -83,6 +87,7 @@ def run(*, long: bool, lab: bool) -> int:
         if code:
             say(f"to repeat it: {' '.join(step.argv)}")
             break
+    sweep()
     say(total(summaries, time.monotonic() - began))
     return 1 if code else 0
 
@@ -94,6 +99,14 @@ def tree() -> str:
         subprocess.run(["git", "add", "--all"], cwd=ROOT, env=environment, check=True, capture_output=True)
         done = subprocess.run(["git", "write-tree"], cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
     return done.stdout.strip()
+
+
+def sweep() -> None:
+    """Take down practice hosts of tests that were killed. Those of another run, which holds their name's lock, stay."""
+    for known in record.recorded() if os.geteuid() == 0 else ():
+        if _OF_TESTS.fullmatch(known.name):
+            with suppress(Timeout), FileLock(Path(tempfile.gettempdir()) / "kbootstrap-tests" / f"{known.name}.lock", timeout=0):
+                lab_of.down(known.name, say=say)
 
 
 def missing() -> list[str]:
