@@ -31,7 +31,7 @@ def parse(text: str, template: str) -> tuple[Manifest, ...]:
     try:
         documents = [d for d in yaml.safe_load_all(text) if d]
         return tuple(Manifest(name=identity(d), document=d) for d in documents)
-    except (yaml.YAMLError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise TemplateError(f"{template} renders no valid manifest: {error}") from error
 
 
