@@ -1,4 +1,4 @@
-"""Wanted ⊆ live, as a law: what holds is never a difference, and every difference is named. The single cases: tests/cases/manifest, tests/cases/node."""
+"""Wanted ⊆ live, as a law: what holds is never a difference, and every difference is named. Single cases: tests/cases."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from kbootstrap.model.resource import Manifest, Node
 from kbootstrap.plan import manifests
 
 LEAVES = st.one_of(st.text(max_size=5), st.integers(), st.booleans())
-DOCUMENTS = st.recursive(
-    LEAVES, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)), max_leaves=8
-)
+NAMES = st.text(max_size=3)
+DOCUMENTS = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3), max_leaves=8)
 
 
 def grown(document: Any) -> Any:
