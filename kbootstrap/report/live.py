@@ -52,6 +52,8 @@ class Live:
                     self._line(f"{mark} {event.host + ': ' if event.host else ''}{event.text}")
                 case events.StageFinished():
                     self._line(f"✓ {event.stage:<14} {event.seconds:6.1f} s")
+                case events.ChangeFinished(exit_code=code) if code:
+                    self._line(f"✗ {event.host}: {event.change_id} failed ({code})")
                 case _:
                     pass
 

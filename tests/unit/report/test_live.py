@@ -1,0 +1,44 @@
+"""What happens, line by line: off a terminal nothing but lines, and markup in a name is no markup."""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+
+from rich.console import Console
+
+from kbootstrap.model import events
+from kbootstrap.report.live import Live
+
+
+def shown(*happened: events.Event) -> list[str]:
+    out = io.StringIO()
+    with Live(Console(file=out, force_terminal=False, width=200)) as live:
+        for event in happened:
+            live(event)
+    return [line.rstrip() for line in out.getvalue().splitlines() if line.strip()]
+
+
+def test_notes_and_stages_are_lines() -> None:
+    lines = shown(
+        events.Note(text="read 5 hosts in 0.4 s"),
+        events.Note(host="w1", text="its clock is [bold]6 s[/bold] ahead", warning=True),
+        events.StageStarted(stage="ETCD"),
+        events.StageFinished(stage="ETCD", seconds=1.234),
+    )
+    assert [" ".join(line.split()) for line in lines] == ["· read 5 hosts in 0.4 s", "! w1: its clock is [bold]6 s[/bold] ahead", "✓ ETCD 1.2 s"]
+
+
+def test_a_change_that_went_well_is_no_line() -> None:
+    assert (
+        shown(events.ChangeStarted(host="m1", change_id="/a"), events.ChangeFinished(host="m1", change_id="/a", exit_code=0, output="", seconds=1))
+        == []
+    )
+
+
+def test_many_threads_may_report() -> None:
+    out = io.StringIO()
+    with Live(Console(file=out, force_terminal=True, width=200)) as live, ThreadPoolExecutor(8) as pool:
+        tuple(pool.map(lambda n: live(events.Progress(host=f"h{n % 5}", label="upload", done=n, total=100)), range(101)))
+        live(events.Note(text="done"))
+    assert "done" in out.getvalue()
