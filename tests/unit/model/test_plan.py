@@ -43,9 +43,8 @@ def test_desired_names_every_resource_once_and_every_blob_once() -> None:
 
 def test_neither_content_nor_payload_nor_keys_are_in_a_repr() -> None:
     secret = File(name="/etc/x", content=b"correct horse", secret=True)
-    shown = repr(secret) + repr(
-        change(payload=b"correct horse", commands="correct horse", before="correct horse", after="correct horse", resource=secret)
-    )
+    said = "correct horse"
+    shown = repr(secret) + repr(change(payload=said.encode(), commands=said, before=said, after=said, resource=secret))
     pki = a_pki(1, 0)
     shown += repr(pki)
     assert "correct horse" not in shown

@@ -29,11 +29,9 @@ def test_notes_and_stages_are_lines() -> None:
     assert [" ".join(line.split()) for line in lines] == ["· read 5 hosts in 0.4 s", "! w1: its clock is [bold]6 s[/bold] ahead", "✓ ETCD 1.2 s"]
 
 
-def test_a_change_that_went_well_is_no_line() -> None:
-    assert (
-        shown(events.ChangeStarted(host="m1", change_id="/a"), events.ChangeFinished(host="m1", change_id="/a", exit_code=0, output="", seconds=1))
-        == []
-    )
+def test_a_change_is_a_line_only_if_it_failed() -> None:
+    ended = [events.ChangeFinished(host="m1", change_id=f"/etc/{code}", exit_code=code, output="long", seconds=1) for code in (0, 3)]
+    assert shown(events.ChangeStarted(host="m1", change_id="/a"), *ended) == ["✗ m1: /etc/3 failed (3)"]
 
 
 def test_many_threads_may_report() -> None:
