@@ -86,7 +86,7 @@ def stale(want: Service, seen: Seen, changing: frozenset[str] = frozenset()) -> 
     if not seen.started:
         return "not known what it was started with"
     other = [p for p, digest in want.inputs.items() if seen.started.get(p) != digest]
-    other += [p for p in want.binaries if p in changing or seen.started.get(p) != seen.now.get(p)]
+    other += [p for p in want.binaries if p in changing or p not in seen.started or seen.started[p] != seen.now.get(p)]
     both = (("new", [p for p in other if p in changing]), ("started with another", [p for p in other if p not in changing]))
     parts = [f"{label} {', '.join(found)}" for label, found in both if found]
     return "; ".join(parts)
