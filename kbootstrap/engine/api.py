@@ -10,7 +10,7 @@ from kbootstrap.engine import cluster, health
 from kbootstrap.engine.prepare import Prepared
 from kbootstrap.errors import ApplyError
 from kbootstrap.model.cluster import Host
-from kbootstrap.model.events import Listener, StageFinished, StageStarted
+from kbootstrap.model.events import Listener, Note, StageFinished, StageStarted
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.plan import CLUSTER, Plan
 from kbootstrap.model.report import Result
@@ -25,16 +25,20 @@ PATIENCE_S = 150.0
 APISERVER = "kube-apiserver.service"
 
 
-def ask(prepared: Prepared, pool: Pool, observed: Mapping[str, Observed]) -> tuple[str, Mapping[str, Any] | None]:
-    """The first master whose API server answers and the live objects; ``("", None)`` when there is no API yet."""
+def ask(prepared: Prepared, pool: Pool, observed: Mapping[str, Observed], listener: Listener) -> tuple[str, Mapping[str, Any] | None]:
+    """The first master whose API server answers and the live objects; ``("", None)`` when there is no API yet.
+
+    A master that --limit left out is asked too: the API is every host's."""
     for host in prepared.spec.masters:
         seen = observed.get(host.name)
         unit = seen.kinds.get("service", {}).get(APISERVER) if seen else None
-        if unit is None or not unit.active:
+        if seen is not None and (unit is None or not unit.active):
             continue
         outcome = pool.map(lambda h, connection: cluster.get(connection, h, prepared.desired.cluster), [host])[host.name]
         if outcome.ok:
             return host.name, outcome.get()
+        if seen is not None and outcome.error is not None:
+            listener(Note(host=host.name, text=f"its API server runs and does not answer: {outcome.error.message}", warning=True))
     return "", None
 
 

@@ -6,7 +6,7 @@ A failure stops its host; no later stage starts when that host counts for quorum
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from kbootstrap.catalog import paths
@@ -22,10 +22,14 @@ from kbootstrap.plan.batch import Step
 from kbootstrap.plan.ledger import Ledger, forget, record
 from kbootstrap.remote import fuse
 from kbootstrap.remote.connection import Connection
+from kbootstrap.remote.lock import HostLock
 from kbootstrap.remote.pool import Pool
 from kbootstrap.resources import file as file_kind
 from kbootstrap.resources.difference import Difference
 from kbootstrap.store import clock, entropy
+
+# What was moved into place must lie on the disk before anything counts as well: a power cut may leave an empty file behind a rename.
+_SYNC = f"for d in {paths.BIN} {paths.CNI_BIN}; do [ ! -d $d ] || sync -f $d; done\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,7 @@ class Applying:
     listener: Listener
     ledgers: Mapping[str, Ledger]
     pushes: Mapping[str, Push]
+    locks: Mapping[str, HostLock] = field(default_factory=dict)
 
 
 def ledgers(plan: Plan, observed: Mapping[str, Observed], before: Mapping[str, Ledger], identity: Ledger) -> dict[str, Ledger]:
@@ -82,48 +87,45 @@ def run_steps(connection: Connection, steps: Sequence[Step], payload: bytes, lis
         raise ApplyError(f"the stream ended in {steps[done][0]}: {ended.stderr.strip()[-500:]}", host=connection.host, hint=AGAIN)
 
 
-def send(applying: Applying, connection: Connection, changes: Sequence[Change], *, gates: Sequence[Gate] = (), ledger: bool = False) -> None:
-    """One stream to one host: the ledger where it is due, *changes* once their blobs have arrived, then *gates*."""
+def write_ledger(connection: Connection, ledger: Ledger, listener: Listener) -> None:
+    """Put *ledger* on the host: before anything that it describes, the store of blobs included."""
+    step, payload = _ledger_step(ledger)
+    run_steps(connection, [step], payload, listener)
+
+
+def send(applying: Applying, connection: Connection, changes: Sequence[Change], *, gates: Sequence[Gate] = ()) -> None:
+    """One stream to one host: *changes* once their blobs have arrived, then *gates*. LockError if another run took the host."""
     for change in changes:
         if change.blob is not None:
             applying.pushes[connection.host].wait(change.blob.sha256)
     steps = batch.steps(changes)
     payload = b"".join(change.payload for change in changes)
+    if lock := applying.locks.get(connection.host):
+        lock.check()
     known = applying.ledgers.get(connection.host)
-    if known and ledger:
-        step, text = _ledger_step(known)
-        steps, payload = [step, *steps], text + payload
     if known and (left := forget(known, changes)) != known:  # behind the deletions: a run that ends before them finds them again
         step, text = _ledger_step(left)
         steps, payload = [*steps, step], payload + text
+    steps += [("sync", _SYNC, 120.0)] if gates else []
     steps += [(f"gate/{gate.name}", gate.text, gate.deadline_s) for gate in gates]
     if steps:
         run_steps(connection, steps, payload, applying.listener)
 
 
-def _host(applying: Applying, connection: Connection, plan: HostPlan, first: bool) -> None:
-    send(applying, connection, plan.changes, gates=plan.gates, ledger=first)
+def _host(applying: Applying, plans: Mapping[str, HostPlan], host: Host, connection: Connection) -> None:
+    send(applying, connection, plans[host.name].changes, gates=plans[host.name].gates)
 
 
-def _alone(applying: Applying, plan: HostPlan, first: bool, _: Host, connection: Connection) -> None:
-    _host(applying, connection, plan, first)
-
-
-def _stage(applying: Applying, stage: Stage, started: set[str], failed: set[str]) -> list[KbError]:
+def _stage(applying: Applying, stage: Stage, failed: set[str]) -> list[KbError]:
     """The hosts that may go together, then the others one by one; the first failure of those ends them."""
-    plans = [plan for plan in stage.hosts if plan.host not in failed and plan.host != CLUSTER]  # the API has its own way: api.apply
-    together = {plan.host: plan for plan in plans if not plan.serial}
-    first = {plan.host for plan in plans if plan.host not in started}
-    outcomes = applying.pool.map(
-        lambda host, c: _host(applying, c, together[host.name], host.name in first), [applying.spec.host(name) for name in together]
-    )
+    plans = {plan.host: plan for plan in stage.hosts if plan.host not in failed and plan.host != CLUSTER}  # the API has its own way: api.apply
+    work = partial(_host, applying, plans)
+    outcomes = applying.pool.map(work, [applying.spec.host(plan.host) for plan in plans.values() if not plan.serial])
     errors = [outcome.error for outcome in outcomes.values() if outcome.error is not None]
-    for plan in plans:
+    for plan in plans.values():
         if plan.serial and not _ends(applying, errors):
-            started.add(plan.host)
-            alone = applying.pool.map(partial(_alone, applying, plan, plan.host in first), [applying.spec.host(plan.host)])
+            alone = applying.pool.map(work, [applying.spec.host(plan.host)])
             errors += [outcome.error for outcome in alone.values() if outcome.error is not None]
-    started |= set(together)
     return errors
 
 
@@ -134,7 +136,6 @@ def _ends(applying: Applying, errors: Sequence[KbError]) -> bool:
 
 def apply(applying: Applying, stages: Sequence[Stage]) -> list[KbError]:
     """Run *stages* one after the other on a cluster that may be serving; the errors of the hosts that failed. What succeeded stays."""
-    started: set[str] = set()
     failed: set[str] = set()
     errors: list[KbError] = []
     for stage in stages:
@@ -142,7 +143,7 @@ def apply(applying: Applying, stages: Sequence[Stage]) -> list[KbError]:
             continue
         began = clock.monotonic_s()
         applying.listener(StageStarted(stage=stage.name))
-        new = _stage(applying, stage, started, failed)
+        new = _stage(applying, stage, failed)
         applying.listener(StageFinished(stage=stage.name, seconds=clock.monotonic_s() - began))
         errors += new
         failed |= {error.host for error in new}

@@ -55,7 +55,7 @@ def _host(applying: Applying, connection: Connection, plans: Sequence[tuple[str,
     changes = [change for _, plan in plans for change in plan.changes]
     reload = [change for change in changes if change.key == RELOAD][:1]
     early = batch.in_kinds(change for change in changes if not _late(change) and change.key != RELOAD)
-    send(applying, connection, [*early, *reload], ledger=True)
+    send(applying, connection, [*early, *reload])
     pace.done(SMALL_FILES)
     of = dict(plans)
     for name in pace.stages[1:]:

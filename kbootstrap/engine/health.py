@@ -84,13 +84,13 @@ def _served(prepared: Prepared, connection: Connection) -> list[Result]:
     return results
 
 
-def hosts(prepared: Prepared, pool: Pool) -> list[Result]:
+def hosts(prepared: Prepared, pool: Pool, names: Sequence[str]) -> list[Result]:
     """etcd and /readyz of every master, the served certificates of every host; an unreachable host is a result too."""
 
     def check(host: Host, connection: Connection) -> list[Result]:
         return _master(prepared, connection) if host.is_master else _served(prepared, connection)
 
-    outcomes = pool.map(check)
+    outcomes = pool.map(check, [prepared.spec.host(name) for name in names])
     results: list[Result] = []
     for name, outcome in outcomes.items():
         if outcome.error is not None:

@@ -12,14 +12,14 @@ from typing import Any
 
 import kbootstrap
 from kbootstrap.engine import api, flow, gather, health, workload
-from kbootstrap.engine.apply import Applying, apply, ledgers, raise_together
+from kbootstrap.engine.apply import Applying, apply, ledgers, raise_together, write_ledger
 from kbootstrap.engine.contact import chosen
 from kbootstrap.engine.prepare import Prepared, ca_file_sha256, prepare
 from kbootstrap.engine.push import Push
-from kbootstrap.errors import KbError, PreflightError, Problem, VerifyError
+from kbootstrap.errors import KbError, PreflightError, Problem, UsageError, VerifyError
 from kbootstrap.model.events import Listener, Note
 from kbootstrap.model.facts import Observed
-from kbootstrap.model.plan import Plan
+from kbootstrap.model.plan import CLUSTER, Plan
 from kbootstrap.model.report import Result
 from kbootstrap.model.resource import Blob
 from kbootstrap.plan import build
@@ -27,7 +27,7 @@ from kbootstrap.plan import ledger as ledger_of
 from kbootstrap.plan.checks import preflight
 from kbootstrap.plan.checks.finding import Context, Finding
 from kbootstrap.plan.ledger import Ledger
-from kbootstrap.remote.lock import Owner
+from kbootstrap.remote.lock import HostLock, Owner
 from kbootstrap.remote.lock import hold as hold_host
 from kbootstrap.remote.pool import Pool
 from kbootstrap.store import clock, operator_kubeconfig
@@ -59,6 +59,7 @@ class Picture:
     plan: Plan
     live: Mapping[str, Any] | None
     leader: str = ""
+    left_out: tuple[Problem, ...] = ()  # workers that could not be read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +97,19 @@ def look(request: Request, prepared: Prepared, pool: Pool) -> Picture:
         raise PreflightError(f"{len(refused)} preflight check(s) failed; nothing was changed", problems=problems)
     for finding in findings:
         request.listener(Note(host=finding.host, text=f"{finding.what} {finding.hint}", warning=True))
-    leader, live = api.ask(prepared, pool, observed)
+    _refuse_unknown(request.only, prepared, found)
+    leader, live = api.ask(prepared, pool, observed, request.listener)
     plan = build.plan(prepared.desired, observed, found, live, only=request.only, limited=bool(request.limit))
-    return Picture(observed=observed, ledgers=found, findings=findings, plan=plan, live=live, leader=leader)
+    return Picture(observed=observed, ledgers=found, findings=findings, plan=plan, live=live, leader=leader, left_out=tuple(broken))
+
+
+def _refuse_unknown(only: tuple[str, ...], prepared: Prepared, ledgers_: Mapping[str, Ledger]) -> None:
+    """UsageError for an id that names nothing: «nothing to do» would look like success."""
+    keys = {(host, resource.key) for host in ledgers_ for resource in prepared.desired.resources(host)}
+    keys |= {(host, key) for host, one in ledgers_.items() for key in one.entries} | {(CLUSTER, r.key) for r in prepared.desired.cluster}
+    known = {key for _, key in keys} | {f"{host}:{key}" for host, key in keys}
+    if unknown := [name for name in only if name not in known]:
+        raise UsageError(f"--only: there is no {', '.join(unknown)}", hint="Ids are as cluster.plan shows them: m1:/etc/x, or /etc/x for all hosts.")
 
 
 def plan(request: Request) -> Outcome:
@@ -121,14 +132,17 @@ def up(request: Request) -> Outcome:
                 return Outcome(prepared=prepared, picture=picture, applied=False, results=_checked(request, prepared, pool, picture, full=False))
             if not request.confirm(picture.plan):
                 return Outcome(prepared=prepared, picture=picture, applied=False)
-            with _locked(request, prepared, pool, picture):
-                _execute(request, prepared, pool, picture)
+            with _locked(request, prepared, pool, picture) as locks:
+                picture = _again(request, prepared, pool, picture)
+                _execute(request, prepared, pool, picture, locks)
                 after = look(request, prepared, pool)
             if not after.plan.empty:
                 problems = [Problem(where=c.id, what=c.reason) for c in after.plan.changes()]
                 raise VerifyError("still different after the apply", problems=problems, hint="Something on these hosts changes them back.")
             _hand_over(prepared, after)
-            return Outcome(prepared=prepared, picture=picture, applied=True, results=_checked(request, prepared, pool, after, full=True))
+            return Outcome(
+                prepared=prepared, picture=picture, applied=True, results=_checked(request, prepared, pool, after, full=True, patient=True)
+            )
 
 
 def verify(request: Request) -> Outcome:
@@ -146,23 +160,33 @@ def _hand_over(prepared: Prepared, picture: Picture) -> None:
         operator_kubeconfig.write(path, prepared.spec, prepared.pki, current="" if path.exists() else picture.leader)
 
 
+def _again(request: Request, prepared: Prepared, pool: Pool, agreed: Picture) -> Picture:
+    """The picture once the hosts are ours alone. PreflightError if it asks for more than was agreed to: somebody worked on them meanwhile."""
+    picture = look(request, prepared, pool)
+    if more := sorted({c.id for c in picture.plan.changes()} - {c.id for c in agreed.plan.changes()}):
+        problems = [Problem(where=change, what="differs now, and did not when the plan was shown") for change in more]
+        raise PreflightError("the hosts changed since the plan was shown; nothing was done", problems=problems, hint="Run the same command again.")
+    return picture
+
+
 @contextmanager
-def _locked(request: Request, prepared: Prepared, pool: Pool, picture: Picture) -> Iterator[None]:
+def _locked(request: Request, prepared: Prepared, pool: Pool, picture: Picture) -> Iterator[Mapping[str, HostLock]]:
     """The lock of every host, held by a shell of this run; LockError names the holder of the first that is taken."""
     owner = Owner.here("cluster.up")
     with ExitStack() as stack:
-        for name in picture.observed:
-            stack.enter_context(hold_host(pool.connection(prepared.spec.host(name)), owner, take=request.take_lock))
-        yield
+        hosts = [prepared.spec.host(name) for name in picture.observed]
+        yield {h.name: stack.enter_context(hold_host(pool.connection(h), owner, take=request.take_lock)) for h in hosts}
 
 
-def _execute(request: Request, prepared: Prepared, pool: Pool, picture: Picture) -> None:
-    """The bytes of every stage begin to flow at once; the stages follow; the API comes last."""
+def _execute(request: Request, prepared: Prepared, pool: Pool, picture: Picture, locks: Mapping[str, HostLock]) -> None:
+    """Every host's ledger first; the bytes of every stage begin to flow at once; the stages follow; the API comes last."""
     needed = {host: _blobs(picture, host) for host in picture.observed}
-    pushes = {host: Push(pool.connection(prepared.spec.host(host)), blobs, request.listener).start() for host, blobs in needed.items()}
     identity = Ledger(cluster_id=prepared.state.cluster_id, cluster=prepared.spec.name, version=kbootstrap.__version__)
     complete = ledgers(picture.plan, picture.observed, picture.ledgers, identity)
-    applying = Applying(spec=prepared.spec, pool=pool, listener=request.listener, ledgers=complete, pushes=pushes)
+    written = pool.map(lambda host, c: write_ledger(c, complete[host.name], request.listener), map(prepared.spec.host, complete))
+    raise_together([outcome.error for outcome in written.values() if outcome.error is not None])
+    pushes = {host: Push(pool.connection(prepared.spec.host(host)), blobs, request.listener).start() for host, blobs in needed.items()}
+    applying = Applying(spec=prepared.spec, pool=pool, listener=request.listener, ledgers=complete, pushes=pushes, locks=locks)
     way = flow.apply if flow.fresh(list(picture.observed.values())) else apply
     errors = way(applying, picture.plan.stages)
     failed = frozenset(error.host for error in errors)
@@ -181,9 +205,10 @@ def _blobs(picture: Picture, host: str) -> list[Blob]:
     return list({blob.sha256: blob for blob in mine if blob.sha256 not in there}.values())
 
 
-def _checked(request: Request, prepared: Prepared, pool: Pool, picture: Picture, *, full: bool) -> tuple[Result, ...]:
-    results = health.hosts(prepared, pool)
-    results += api.wait_ready(prepared, pool, picture.live, list(picture.observed), patient=full)
-    if full and all(result.ok for result in results):  # otherwise it would only repeat, slowly, what is known
+def _checked(request: Request, prepared: Prepared, pool: Pool, picture: Picture, *, full: bool, patient: bool = False) -> tuple[Result, ...]:
+    results = [Result(check="reachable", where=p.where, ok=False, detail=p.what, hint=p.hint) for p in picture.left_out]
+    results += health.hosts(prepared, pool, list(picture.observed))
+    results += api.wait_ready(prepared, pool, picture.live, list(picture.observed), patient=patient)
+    if full and not request.limit and all(result.ok for result in results):  # otherwise it would only repeat, slowly, what is known
         results += workload.check(prepared, pool, request.listener)
     return tuple(results)

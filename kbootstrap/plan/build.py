@@ -44,16 +44,16 @@ def plan(
             earlier[name] += changes
             if changes:
                 hosts.append(HostPlan(host=name, changes=changes, gates=_gates(changes, wanted.gates)))
-        if stage.name == ADD_ONS and (objects := () if limited else _kept(manifests.compare(_reached(desired, observed), live), only)):
+        if stage.name == ADD_ONS and (objects := _kept(manifests.compare(_reached(desired, observed, limited), live), only)):
             hosts.append(HostPlan(host=CLUSTER, changes=objects))
         if hosts:
             stages.append(Stage(name=stage.name, hosts=tuple(hosts)))
     return Plan(stages=tuple(stages))
 
 
-def _reached(desired: Desired, observed: Mapping[str, Observed]) -> list[Manifest | Node]:
-    """The API's objects without the nodes of hosts that could not be read: they would be waited for in vain."""
-    return [wanted for wanted in desired.cluster if not isinstance(wanted, Node) or wanted.name in observed]
+def _reached(desired: Desired, observed: Mapping[str, Observed], limited: bool) -> list[Manifest | Node]:
+    """The API's objects without the nodes of hosts that were not read: they would be waited for in vain. With a limit, nodes only."""
+    return [wanted for wanted in desired.cluster if (wanted.name in observed if isinstance(wanted, Node) else not limited)]
 
 
 def _kept(changes: tuple[Change, ...], only: tuple[str, ...]) -> tuple[Change, ...]:

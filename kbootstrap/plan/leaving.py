@@ -173,7 +173,7 @@ def _users(users: Sequence[str], groups: Sequence[str]) -> Iterator[str]:
     """userdel takes the group of the same name along, so a group that was there before is left first."""
     for user in users:
         name = sh(user)
-        aside = "usermod --gid nogroup " + name + "; " if user in groups else ""
+        aside = "usermod --gid $(getent group nogroup >/dev/null && echo nogroup || echo nobody) " + name + "; " if user in groups else ""
         yield f"! getent passwd {name} >/dev/null || {{ {aside}userdel {name}; }}"
         if user not in groups:
             yield f"! getent group {name} >/dev/null || groupdel {name}"

@@ -63,6 +63,7 @@ def up(
 ) -> None:  # fmt: skip
     """Bring the cluster to what the inventory says, and prove it. Prints the plan and asks first; run it again whenever you like."""
     from kbootstrap.engine import run
+    from kbootstrap.report import data
     from kbootstrap.tasks import _request
 
     refused = [False]
@@ -86,6 +87,8 @@ def up(
     ) as request:
         outcome = run.up(request)
     if refused[0]:
+        if json:
+            say(encoder.dumps({"applied": False, **data.plan(outcome.picture.plan), "checks": []}, indent=1))
         raise Exit(code=CHANGES)
     _request.show(outcome, folder, as_json=json)
 
@@ -96,7 +99,9 @@ def _asked(wanted: Plan, *, quiet: bool) -> bool:
     if not quiet:
         for line in text.plan(wanted):
             say(line)
-    if not sys.stdin.isatty():
+    if quiet or not sys.stdin.isatty():
+        if not quiet:
+            say("Nothing was changed: there is no terminal to ask on. Add --yes.")
         return False
     return ask("Apply? [y/N] ").lower() in ("y", "yes")
 

@@ -13,11 +13,16 @@ from kbootstrap.catalog import paths, ports
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.plan import Gate
 
+SOFT_S = 60  # how long a gate waits for what it does not insist on
+
 _WAIT = """\
 exec </dev/null
 end=$(( $(date +%s) + {deadline_s} ))
 while :; do
-  case "$(systemctl show -p Job --value {units})" in *[0-9]*) out='systemd is still at work' ;; *) out=$( {condition} 2>&1 ) && exit 0 ;; esac
+  case "$(systemctl show -p Job --value {units})" in
+    *[0-9]*) out='systemd is still at work' ;;
+    *) out=$( {condition} 2>&1 ) && {{ {then} exit 0; }} ;;
+  esac
   [ "$(date +%s)" -lt "$end" ] || break
   sleep 0.2
 done
@@ -30,10 +35,10 @@ exit 1
 """
 
 
-def wait(label: str, condition: str, units: Sequence[str], deadline_s: int = 120) -> Gate:
-    """A gate that polls *condition* (sh text) five times a second."""
-    text = _WAIT.format(label=label, condition=condition, units=" ".join(units), deadline_s=deadline_s)
-    return Gate(name=label, text=text, deadline_s=deadline_s + 30)
+def wait(label: str, condition: str, units: Sequence[str], deadline_s: int = 120, *, then: str = "") -> Gate:
+    """A gate that polls *condition* (sh text) five times a second, and once it holds runs *then*."""
+    text = _WAIT.format(label=label, condition=condition, units=" ".join(units), deadline_s=deadline_s, then=then)
+    return Gate(name=label, text=text, deadline_s=deadline_s + SOFT_S + 30)
 
 
 def etcdctl(host: Host) -> str:
@@ -55,8 +60,20 @@ def kubectl(host: Host) -> str:
 Maker = Callable[[Host, Sequence[str]], Gate]
 
 
+# An API server stops with its member and needs longer to come back: the next member must not restart meanwhile, or all API servers are down at
+# once. It is waited for softly, since a later stage may be about to mend it.
+_API_TOO = """\
+for i in $(seq {times}); do
+  case "$(systemctl show -p ActiveState --value kube-apiserver.service)" in active|activating|deactivating) ;; *) break ;; esac
+  {kubectl} --request-timeout=4s get --raw /readyz >/dev/null 2>&1 && break
+  sleep 0.5
+done
+"""
+
+
 def _etcd(host: Host, units: Sequence[str]) -> Gate:
-    return wait("etcd-endpoint", f"{etcdctl(host)} endpoint health", units)
+    then = _API_TOO.format(times=SOFT_S * 2, kubectl=kubectl(host))
+    return wait("etcd-endpoint", f"{etcdctl(host)} endpoint health", units, then=f"\n{then}")
 
 
 def _apiserver(host: Host, units: Sequence[str]) -> Gate:

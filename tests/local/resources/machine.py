@@ -14,7 +14,7 @@ import pytest
 
 from kbootstrap.catalog import paths
 from kbootstrap.engine import gather
-from kbootstrap.engine.apply import Applying, apply, ledgers, raise_together
+from kbootstrap.engine.apply import Applying, apply, ledgers, raise_together, write_ledger
 from kbootstrap.engine.push import Push
 from kbootstrap.model.cluster import Role
 from kbootstrap.model.desired import Desired, Wanted
@@ -50,12 +50,15 @@ class Machine:
         self.seen = gather.read(self.pool.connection(LOCAL), desired, deep=deep)
         return build.plan(desired, {LOCAL.name: self.seen}, {LOCAL.name: self.ledger()}, None)
 
-    def apply(self, plan: Plan) -> None:
+    def apply(self, plan: Plan, *, ledger: bool = True) -> None:
         """Execute *plan*, made from the last look. Raises what ``engine.apply`` does."""
         there = self.seen.kinds.get("blob", {})
         blobs = {c.blob.sha256: c.blob for c in plan.changes() if c.blob and c.blob.sha256 not in there}
-        push = Push(self.pool.connection(LOCAL), list(blobs.values()), self.events.append).start()
+        connection = self.pool.connection(LOCAL)
         known = ledgers(plan, {LOCAL.name: self.seen}, {LOCAL.name: self.ledger()}, IDENTITY)
+        for one in known.values() if ledger else ():
+            write_ledger(connection, one, self.events.append)
+        push = Push(connection, list(blobs.values()), self.events.append).start()
         applying = Applying(spec=a_cluster(hosts=(LOCAL,)), pool=self.pool, listener=self.events.append, ledgers=known, pushes={LOCAL.name: push})
         raise_together(apply(applying, plan.stages))
 
