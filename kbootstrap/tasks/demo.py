@@ -14,6 +14,8 @@ from invoke.tasks import task
 from kbootstrap.tasks._common import reported, say
 
 _NAME = "the lab's name, and its cluster's"
+# Measured once, on such hosts on two idle cores: docs/MAP.md, «Facts measured».
+_FLOOR = "for comparison, idle: plain scripts, everything at once, 14.5 s to five Ready nodes (the floor); kubeadm by an expert's script 81 s"
 _GO_ON = """
 It is yours:
   kubectl --kubeconfig inventory/{name}/admin.conf get pods -A
@@ -45,6 +47,8 @@ def up(context: Context, masters: int = 3, workers: int = 2, name: str = "lab") 
     say(_demo.nodes(hosts))
     say("")
     say(f"{' + '.join(f'{part} {seconds:.1f} s' for part, seconds in parts.items())} = {sum(parts.values()):.1f} s")
+    if (masters, workers) == (3, 2):
+        say(_FLOOR)
     say(_GO_ON.format(name=name, program="kbootstrap" if Path(sys.argv[0]).name == "kbootstrap" else "./inv"))
 
 
