@@ -74,11 +74,12 @@ def _objects(live: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def compare(wanted: Iterable[Manifest | Node], live: Mapping[str, Any] | None) -> tuple[Change, ...]:
-    """Changes against *live* (kubectl's JSON: an object or a List); None means that no API answers yet, so everything is to be made."""
+    """Changes against *live* (kubectl's JSON: an object or a List); None means that no API answers, so that everything is to be applied."""
     objects = _objects(live) if live else {}
+    absent = "no API answers yet" if live is None else "no such object"
     changes = []
     for want in wanted:
-        change = _node(want, objects.get(f"Node/{want.name}")) if isinstance(want, Node) else _manifest(want, objects.get(want.name))
+        change = _node(want, objects.get(f"Node/{want.name}")) if isinstance(want, Node) else _manifest(want, objects.get(want.name), absent)
         changes += [change] if change else []
     return tuple(changes)
 
@@ -87,11 +88,9 @@ def _dump(document: Mapping[str, Any]) -> str:
     return str(yaml.safe_dump(dict(document), sort_keys=False))
 
 
-def _manifest(want: Manifest, have: Mapping[str, Any] | None) -> Change | None:
+def _manifest(want: Manifest, have: Mapping[str, Any] | None, absent: str) -> Change | None:
     if have is None:
-        return Change(
-            host=CLUSTER, key=want.key, action=Action.CREATE, reason="no such object", commands="", after=_dump(want.document), resource=want
-        )
+        return Change(host=CLUSTER, key=want.key, action=Action.CREATE, reason=absent, commands="", after=_dump(want.document), resource=want)
     reasons = list(missing(want.document, have))
     if not reasons:
         return None

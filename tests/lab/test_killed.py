@@ -94,6 +94,7 @@ def test_the_next_up_makes_it_whole(own: Cluster, seed: int) -> None:
         assert labs.execute(host, ["sh", "-c", LEFTOVERS]).stdout == ""
 
 
+@pytest.mark.long(seconds=120)
 def test_a_run_that_follows_at_once_meets_no_changes_under_way(own: Cluster) -> None:
     """What was cut off lives on for some seconds on a host; the next run must not read in between."""
     own.up()

@@ -70,7 +70,9 @@ def test_an_object_that_is_as_wanted_is_no_change() -> None:
 
 
 def test_no_api_is_not_an_empty_api_but_everything_is_to_be_made() -> None:
-    assert ids(built(Desired(hosts={"m1": stages()}, cluster=(OBJECT,)), "m1", live=None)) == [f"{CLUSTER}:{OBJECT.key}"]
+    wanted = Desired(hosts={"m1": stages()}, cluster=(OBJECT,))
+    told = [[(c.id, c.reason) for c in built(wanted, "m1", live=live).changes()] for live in (None, {"kind": "List", "items": []})]
+    assert told == [[(f"{CLUSTER}:{OBJECT.key}", reason)] for reason in ("no API answers yet", "no such object")]
 
 
 def test_what_a_role_declares_no_more_goes_in_the_first_stage() -> None:
