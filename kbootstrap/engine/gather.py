@@ -11,7 +11,7 @@ from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.model.desired import Desired
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.plan import Action, Change, Plan
-from kbootstrap.model.resource import Blob, File
+from kbootstrap.model.resource import File
 from kbootstrap.plan import before, facts
 from kbootstrap.remote import fuse
 from kbootstrap.remote.connection import Connection
@@ -27,7 +27,7 @@ READ_DEADLINE_S = 120.0  # hashing every binary of a host anew is most of it
 def sections(desired: Desired, host: str, *, deep: bool) -> list[tuple[str, str]]:
     """(id, sh text) of everything that is read; known before the first contact."""
     found = [(FACTS, facts.PROBE), ("ledger", f"[ ! -r {paths.LEDGER} ] || cat {paths.LEDGER}\n")]
-    found.append(("blobs", f"[ ! -d {paths.BLOBS} ] || ( cd {paths.BLOBS}; stat -c '%n %s' -- * 2>/dev/null || true )\n"))
+    found.append(("blobs", f"[ ! -d {paths.BLOBS} ] || ( cd {paths.BLOBS}; sha256sum -- * 2>/dev/null || true )\n"))
     found.append(("before", before.probe(desired, host)))
     for kind, names in desired.names(host).items():
         text = binary.probe(names, deep=True) if kind == "binary" and deep else KINDS[kind].probe(names)
@@ -50,16 +50,16 @@ def read(connection: Connection, desired: Desired, *, deep: bool = False) -> Obs
         raise CommandError(f"the read ended early ({ended.exit_code}): {ended.stderr.strip()[-300:]}", host=connection.host)
     took = clock.monotonic_s() - began
     kinds = {kind: KINDS[kind].parse(answers[kind]) for kind in KINDS if kind in answers}
-    kinds["blob"] = _blobs(answers["blobs"], desired.blobs(connection.host))
+    kinds["blob"] = _blobs(answers["blobs"])
     kinds["before"] = before.parse(answers["before"])
     seen = facts.parse(answers[FACTS], now_s=epoch_s + (arrived_s - began) / 2)
     return Observed(host=connection.host, facts=seen, ledger=answers["ledger"], kinds=kinds, seconds=took)
 
 
-def _blobs(output: str, wanted: Mapping[str, Blob]) -> dict[str, bool]:
-    """What lies in the host's store whole. One of another size was cut short by a power failure after it had been verified; it is sent again."""
-    sizes = {name: size for name, _, size in (line.partition(" ") for line in output.splitlines())}
-    return {sha256: True for sha256, blob in wanted.items() if sizes.get(sha256) == str(blob.size)}
+def _blobs(output: str) -> dict[str, bool]:
+    """What a run that ended early left in the host's store, if it is what its name says: a power cut may have damaged it since it was verified."""
+    pairs = (line.split() for line in output.splitlines())
+    return {pair[1]: True for pair in pairs if len(pair) == 2 and pair[0] == pair[1]}
 
 
 def _text(section: fuse.Section, host: str) -> str:

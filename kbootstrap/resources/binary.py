@@ -75,7 +75,10 @@ def diff(want: Binary, seen: Seen | None) -> Difference | None:
 
 
 def commands(want: Binary, difference: Difference) -> Order:
-    """The blob was verified when it arrived in the store; moving it keeps one copy on the disk, so a second path is copied from the first."""
+    """The blob was verified when it arrived in the store; moving it keeps one copy on the disk, so a second path is copied from the first.
+
+    What is recorded was verified: a wrong record would be believed for ever.
+    """
     path = sh(want.name)
     if not difference.content:
         return Order(text=lines(f"chown {sh(want.owner)} {path}", f"chmod {want.mode:04o} {path}"))
@@ -85,7 +88,7 @@ def commands(want: Binary, difference: Difference) -> Order:
     moves = (
         f"mkdir -p -m 0755 -- {sh(want.name.rsplit('/', 1)[0])}",
         f"rm -rf -- {new}",
-        f"""if [ -e {blob} ]; then mv -T -- {blob} {new}; else cp -- "{other}" {new}; fi""",
+        f"""if [ -e {blob} ]; then mv -T -- {blob} {new}; else cp -- "{other}" {new}; sha256sum < {new} | grep -q '^{want.blob.sha256} '; fi""",
         f"chown {sh(want.owner)} {new}; chmod {want.mode:04o} {new}",
         *stat.replace(want.name),
         f"! selinuxenabled 2>/dev/null || restorecon -- {path}",  # a renamed file keeps the label of the store, from which systemd runs nothing

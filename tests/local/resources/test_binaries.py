@@ -166,16 +166,17 @@ def test_what_lies_in_place_of_a_binary_is_kept_aside(machine: Machine, tmp_path
     assert os.path.lexists(ledger_of.backup(str(path)))
 
 
-def test_a_blob_that_is_there_is_not_sent_again_and_a_cut_one_is(machine: Machine, tmp_path: Path) -> None:
+def test_a_blob_that_is_there_is_not_sent_again_and_a_damaged_one_is(machine: Machine, tmp_path: Path) -> None:
     blob, path = a_blob(tmp_path, b"x" * 1000), tmp_path / "tool"
     store = Path(paths.BLOBS)
     store.mkdir(parents=True)
     (store / blob.sha256).write_bytes(blob.path.read_bytes())
     machine.plan(a_binary(path, blob))
     assert machine.seen.kinds["blob"] == {blob.sha256: True}
-    (store / blob.sha256).write_bytes(b"x" * 999)
-    machine.plan(a_binary(path, blob))
-    assert machine.seen.kinds["blob"] == {}
+    for damaged in (b"x" * 999, b"y" * 1000, b""):
+        (store / blob.sha256).write_bytes(damaged)
+        machine.plan(a_binary(path, blob))
+        assert machine.seen.kinds["blob"] == {}
     machine.up(a_binary(path, blob))
 
 
@@ -198,3 +199,16 @@ def test_an_artifact_that_went_away_is_an_error_with_its_path(machine: Machine, 
     with pytest.raises(ArtifactError, match=str(blob.path)):
         push.start().wait(blob.sha256)
     assert not path.exists()
+
+
+def test_a_copy_of_the_first_path_is_verified(machine: Machine, tmp_path: Path) -> None:
+    blob = a_blob(tmp_path, b"both")
+    first, second = a_binary(tmp_path / "etcd", blob), a_binary(tmp_path / "kb-endpoint", blob)
+    machine.up(first)
+    plan = machine.plan(first, second)
+    (tmp_path / "etcd").write_bytes(b"evil")
+    Path(paths.BLOBS).rmdir()
+    machine.seen.kinds["blob"] = {blob.sha256: True}  # type: ignore[index]  # somebody removes it from the store behind the look
+    with pytest.raises(ApplyError):
+        machine.apply(plan)
+    assert not (tmp_path / "kb-endpoint").exists()

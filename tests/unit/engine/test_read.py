@@ -42,7 +42,7 @@ def test_a_read_that_ends_early_is_an_error() -> None:
 
 
 def test_a_blob_counts_only_whole() -> None:
-    listed = f"{BLOB.sha256} 999\n{OTHER.sha256} 5\n.part-{BLOB.sha256} 1000\n{'c' * 64} 7\n"
+    listed = f"{'f' * 64}  {BLOB.sha256}\n{OTHER.sha256}  {OTHER.sha256}\n"
     seen = gather.read(FakeHost(scripts=[reading({"blobs": (0, listed.encode())})]), DESIRED)
     assert seen.kinds["blob"] == {OTHER.sha256: True}
 
