@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.outcome import FAILED
 from tests.sampling import sample
 
 LONG_S = 120.0  # of a long case that does not say
@@ -63,6 +64,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") == "true":
         report.outcome, report.longrepr = "failed", f"skipped, which CI=true does not allow: {report.longrepr}"
+    if report.failed and report.when == "call":
+        item.stash[FAILED] = True
     path = item.config.getoption("--passed")
     if path and report.when == "call" and report.passed:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ from kbootstrap.engine import prepare, run
 from kbootstrap.store import artifacts
 from kbootstrap.store.folder import Folder
 from kbootstrap.tasks import _request
+from tests.outcome import FAILED
 
 _KUBECTL_DEADLINE_S = 120
 
@@ -113,3 +114,15 @@ def cluster(shared_lab: labs.Lab) -> Cluster:
     found = Cluster(lab=shared_lab)
     found.up()
     return found
+
+
+@pytest.fixture(autouse=True)
+def mended(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that failed half-way through a fault may leave the shared cluster broken: that is its failure alone, not that of all that follow."""
+    yield
+    if "cluster" in request.fixturenames and request.node.stash.get(FAILED, False):
+        found = request.getfixturevalue("cluster")
+        for host in found.lab.hosts:
+            labs.crash(host)
+            labs.boot(host)
+        found.up()
