@@ -25,6 +25,7 @@ from kbootstrap.model.resource import Binary
 from kbootstrap.plan.checks.gates import etcdctl
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
+from tests.lab.conftest import Cluster
 
 pytestmark = pytest.mark.lab
 
@@ -64,7 +65,7 @@ class Opened:
 
 
 @contextmanager
-def opened(cluster) -> Iterator[Opened]:  # type: ignore[no-untyped-def]  # conftest's Cluster: no module to import it from
+def opened(cluster: Cluster) -> Iterator[Opened]:
     request: run.Request = cluster.request()
     prepared = prepare(request.folder, request.listener, dry=True)
     with request.connect(prepared) as pool:
@@ -157,7 +158,7 @@ def _boot(lab: labs.Lab, name: str) -> None:
 
 @pytest.mark.parametrize(("fault", "mend"), [(_power_cut, _boot), (_crash, _boot), (drop, heal)], ids=["power-cut", "crash", "packets-dropped"])
 @pytest.mark.long(seconds=110)
-def test_a_lost_leader_is_one_gap(cluster, fault: Fault, mend: Fault, record_testsuite_property: Callable[[str, object], None]) -> None:  # type: ignore[no-untyped-def]
+def test_a_lost_leader_is_one_gap(cluster: Cluster, fault: Fault, mend: Fault, record_testsuite_property: Callable[[str, object], None]) -> None:
     with opened(cluster) as hosts:
         victim = leader(hosts)
         with writing(hosts, "w2", f"t{int(time.time())}") as writes:
@@ -178,7 +179,7 @@ def test_a_lost_leader_is_one_gap(cluster, fault: Fault, mend: Fault, record_tes
     _made_whole(cluster, victim)
 
 
-def _made_whole(cluster, victim: str) -> None:  # type: ignore[no-untyped-def]
+def _made_whole(cluster: Cluster, victim: str) -> None:
     """``up`` brings *victim* back, and nothing else is touched."""
     with opened(cluster) as hosts:
         before = invocations(hosts, but=victim)
@@ -189,7 +190,7 @@ def _made_whole(cluster, victim: str) -> None:  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.long(seconds=120)
-def test_all_hosts_lose_power_and_come_back_without_us(cluster) -> None:  # type: ignore[no-untyped-def]
+def test_all_hosts_lose_power_and_come_back_without_us(cluster: Cluster) -> None:
     cluster.kubectl("create", "configmap", "canary", f"--from-literal=at={time.time()}", "--dry-run=client", "-o", "json")
     cluster.kubectl(
         "apply", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "canary"}, "data": {"a": "b"}})
@@ -207,7 +208,7 @@ def test_all_hosts_lose_power_and_come_back_without_us(cluster) -> None:  # type
     assert cluster.kubectl("get", "configmap", "canary", "-o", "jsonpath={.data.a}") == "b"
 
 
-def _whole(cluster) -> bool:  # type: ignore[no-untyped-def]
+def _whole(cluster: Cluster) -> bool:
     outcome = run.plan(cluster.request())
     live = outcome.picture.live
     return outcome.picture.plan.empty and live is not None
