@@ -33,7 +33,7 @@ def arguments(spec: ClusterSpec, host: Host) -> tuple[str, ...]:
 def _serving(host: Host) -> dict[str, object]:
     """127.0.0.1 of the same port belongs to the endpoint proxy, therefore one address and not all.
 
-    Who asks while the server ends is told to try elsewhere; otherwise it waits for every open watch, a minute long, and is killed before (2 s, was 34).
+    Who asks while the server ends is told to try elsewhere; otherwise it waits a minute for open watches, and is killed before (2 s, was 34).
     """
     return {
         "bind-address": host.address,
