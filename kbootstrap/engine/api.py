@@ -22,6 +22,7 @@ from kbootstrap.store import clock, pki_dir
 from kbootstrap.store.entropy import SystemEntropy
 
 PATIENCE_S = 150.0
+SETTLING_S = 60.0
 APISERVER = "kube-apiserver.service"
 
 
@@ -43,12 +44,16 @@ def ask(prepared: Prepared, pool: Pool, observed: Mapping[str, Observed], listen
 
 
 def _leader(prepared: Prepared, pool: Pool) -> Host:
-    """A master whose API server answers now. ApplyError when none does."""
-    for host in prepared.spec.masters:
-        outcome = pool.map(lambda h, connection: cluster.ready(connection, h), [host])[host.name]
-        if outcome.ok and outcome.get():
-            return host
-    raise ApplyError("no API server answers", hint="invoke cluster.status")
+    """A master whose API server answers: asked for a while, since what was just changed may still be settling. ApplyError when none does."""
+    end = clock.monotonic_s() + SETTLING_S
+    while True:
+        for host in prepared.spec.masters:
+            outcome = pool.map(lambda h, connection: cluster.ready(connection, h), [host])[host.name]
+            if outcome.ok and outcome.get():
+                return host
+        if clock.monotonic_s() > end or pool.stopping.is_set():
+            raise ApplyError("no API server answers", hint="invoke cluster.status")
+        clock.pause(0.5)
 
 
 def apply(prepared: Prepared, pool: Pool, listener: Listener, plan: Plan, *, without: Collection[str] = ()) -> None:

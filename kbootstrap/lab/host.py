@@ -99,11 +99,15 @@ def _nspawn(host: LabHost, *, systemd: bool) -> list[str]:
     ]  # fmt: skip
 
 
+_START_S = 3.0  # before this a launcher may not have its arguments yet: between fork and exec it looks like its parent
+
+
 def wait(host: LabHost, *, timeout_s: float = _BOOT_TIMEOUT_S) -> None:
     """Wait until sshd answers and users may log in. CommandError with the end of the console when the host died or time is up."""
-    deadline = time.monotonic() + timeout_s
+    began = time.monotonic()
+    deadline = began + timeout_s
     while not (answers(host) and _open_for_users(host)):
-        dead = not process.members(pattern(host))
+        dead = time.monotonic() > began + _START_S and not process.members(pattern(host))
         if dead or time.monotonic() > deadline:
             what = "ended while booting" if dead else f"did not answer on port {SSH.number} within {timeout_s:g} s"
             log = host.home / "console.log"
