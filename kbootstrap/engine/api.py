@@ -21,7 +21,7 @@ from kbootstrap.remote.pool import Pool
 from kbootstrap.store import clock, pki_dir
 from kbootstrap.store.entropy import SystemEntropy
 
-PATIENCE_S = 150.0
+PATIENCE_S = 330.0  # kubelet's longest back-off, and a little
 SETTLING_S = 60.0
 APISERVER = "kube-apiserver.service"
 

@@ -17,12 +17,12 @@ from kbootstrap.model.desired import Desired, Wanted
 from kbootstrap.model.events import Listener
 from kbootstrap.model.pki import Issued, Pki
 from kbootstrap.model.plan import Gate
-from kbootstrap.model.resource import Blob, Manifest, Resource, Service
+from kbootstrap.model.resource import Blob, ContainerImage, Manifest, Resource, Service
 from kbootstrap.pki import issue
 from kbootstrap.pki.profiles import profiles
 from kbootstrap.plan import manifests
 from kbootstrap.plan.checks import gates
-from kbootstrap.plan.stages import STAGES
+from kbootstrap.plan.stages import RUNTIME, STAGES
 from kbootstrap.render.env import Renderer
 from kbootstrap.rolebook import parse as rolebook
 from kbootstrap.rolebook.expand import World, applies, expand
@@ -138,6 +138,16 @@ def _stages(world: World, defined: Mapping[str, RoleDef], host: Host) -> dict[st
             if known.setdefault(resource.key, resource) != resource:
                 raise RoleError(f"two roles want {resource.key} differently: {known[resource.key]} and {resource}")
         found[stage.name] = Wanted(resources=tuple(r for r in resources if known[r.key] is r), gates=tuple(health))
+    return _images_first(found)
+
+
+def _images_first(stages: Mapping[str, Wanted]) -> dict[str, Wanted]:
+    """Images right behind the runtime: a kubelet that meets a pod before its image backs off, in the end for minutes."""
+    images = tuple(r for wanted in stages.values() for r in wanted.resources if isinstance(r, ContainerImage))
+    found = {}
+    for name, wanted in stages.items():
+        others = tuple(r for r in wanted.resources if not isinstance(r, ContainerImage))
+        found[name] = Wanted(resources=(*others, *(images if name == RUNTIME else ())), gates=wanted.gates)
     return found
 
 

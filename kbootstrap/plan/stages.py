@@ -13,10 +13,12 @@ class StageDef:
     roles: tuple[str, ...]
 
 
+RUNTIME = "RUNTIME"  # also where every image is imported
+
 STAGES: tuple[StageDef, ...] = (
     StageDef(name="HOSTS", roles=("host",)),
     StageDef(name="FIREWALL", roles=()),
-    StageDef(name="RUNTIME", roles=("containerd",)),
+    StageDef(name=RUNTIME, roles=("containerd",)),
     StageDef(name="ETCD", roles=("etcd",)),
     StageDef(name="CONTROL PLANE", roles=("apiserver", "controller-manager", "scheduler")),
     StageDef(name="ENDPOINT", roles=("endpoint-haproxy", "endpoint-gateway")),
