@@ -28,7 +28,7 @@ from kbootstrap.resources.difference import sh
 from kbootstrap.store import clock
 
 STAGE: Final = "VERIFY"
-PATIENCE_S: Final = 60.0  # until all know the new pods: usually a second; after an outage of the API CoreDNS asks again within 30
+PATIENCE_S: Final = 120.0  # until all know the new pods: usually a second; after an outage of all API servers CoreDNS asks again within 60
 PAUSE_S: Final = 0.1
 ANSWER_S: Final = 8.0  # the test server itself gives up after 5
 MAX_FAILURES: Final = 3  # each may cost its whole timeout; the others would tell the same
