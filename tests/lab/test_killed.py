@@ -65,7 +65,7 @@ def damage(cluster: Cluster, rng: random.Random) -> float:
     what = rng.choice(["bare", "bare and no pki", "a host", "files"])
     if what == "files":
         for host in cluster.lab.hosts:
-            labs.execute(host, ["sh", "-c", f"rm -f {paths.BIN}/kubelet {paths.BIN}/kube-[cps]* /etc/kubernetes/*.conf; systemctl restart kube-proxy"])
+            labs.execute(host, ["sh", "-c", f"cd {paths.BIN}; rm -f kubelet kube-[cps]* /etc/kubernetes/*.conf; systemctl restart kube-proxy"])
         return MENDING_S
     for host in cluster.lab.hosts[-1:] if what == "a host" else cluster.lab.hosts:
         labs.bare(host)
