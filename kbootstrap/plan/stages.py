@@ -13,6 +13,7 @@ class StageDef:
     roles: tuple[str, ...]
 
 
+WORKERS = "WORKERS"
 RUNTIME = "RUNTIME"  # also where every image is imported
 
 STAGES: tuple[StageDef, ...] = (
@@ -22,7 +23,7 @@ STAGES: tuple[StageDef, ...] = (
     StageDef(name="ETCD", roles=("etcd",)),
     StageDef(name="CONTROL PLANE", roles=("apiserver", "controller-manager", "scheduler")),
     StageDef(name="ENDPOINT", roles=("endpoint-haproxy", "endpoint-gateway")),
-    StageDef(name="WORKERS", roles=("kubelet", "proxy")),
+    StageDef(name=WORKERS, roles=("kubelet", "proxy")),
     StageDef(name="NETWORK", roles=("network-bridge", "network-routes", "network-vxlan")),
     StageDef(name="ADD-ONS", roles=("rbac", "coredns", "verify")),
 )
