@@ -39,6 +39,14 @@ def test_summaries_add_up() -> None:
     assert suite.total([], 1) == "no tests ran in 1.0s"
 
 
+def test_the_seed_of_the_sample_is_said_and_may_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KB_SEED", "7")
+    last = list(suite.steps(long=False, lab=True))[-1]
+    assert "KB_SEED=7" in last.name
+    assert "--seed=7" in last.argv
+    assert not [each.name for each in suite.steps(long=False, lab=False) if "lab" in each.name]
+
+
 def step(code: str, limit_s: float = 60) -> suite.Step:
     return suite.Step(name="a step", argv=(sys.executable, "-c", code), limit_s=limit_s)
 
