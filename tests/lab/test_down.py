@@ -54,6 +54,7 @@ ALLOWED = {
     r"^(unit|cgroup) .*(session-|user-\d+\.slice|user@|user-runtime-dir@|run-user-)": "sessions of those who look",
     r"^unit run-credentials-systemd": "credentials of systemd's own units, mounted while it boots",
     r"^(address|route6?) .*\bfe80:": "link-local addresses come some seconds after a boot",
+    r"^unit run-netns\S*\.mount ": "systemd tells of a mount a moment after it was made; the mounts themselves are compared on lines of their own",
     r"^process sleep 2$": "the watcher of a program that has just ended; it ends with its next look",
     r"^sysctl net\.netfilter\.nf_conntrack_count ": "a count of connections, not a setting",
     r"^process (sh -s|sort|ps |awk |sed |sshd: |timeout )": "those who look",
