@@ -8,6 +8,8 @@ import selectors
 import signal
 import socket
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
@@ -20,6 +22,7 @@ from kbootstrap.remote.connection import Running, Stream
 from kbootstrap.remote.program import Order, Program
 
 READ_BYTES: Final = 1024 * 1024
+WAIT_S: Final = 0.2  # the most that close() waits for a reader
 
 
 class ProcessPipe:
@@ -30,24 +33,24 @@ class ProcessPipe:
             ["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )
         self._select = selectors.DefaultSelector()
+        self._reading = threading.Lock()  # close() waits for a reader: another pipe may get these descriptors' numbers at once
+        self._closed = False
         for number, stream in enumerate((self._process.stdout, self._process.stderr)):
             self._select.register(_some(stream), selectors.EVENT_READ, number)
 
     def read(self, timeout_s: float) -> tuple[bytes, bytes] | None:
-        if not self._select.get_map():
-            return None
-        got, ended = [b"", b""], False
-        try:
-            for key, _ in self._select.select(timeout_s):
-                got[key.data] = os.read(key.fd, READ_BYTES)
-                if not got[key.data]:
-                    self._select.unregister(key.fileobj)
-                    ended = True
-        except (OSError, ValueError, KeyError):
-            return None  # closed by another thread
-        if ended and not any(got):
-            return self.read(timeout_s)
-        return got[0], got[1]
+        until = time.monotonic() + timeout_s
+        while True:
+            left, got = until - time.monotonic(), [b"", b""]
+            with self._reading:
+                if self._closed or not self._select.get_map():
+                    return None
+                for key, _ in self._select.select(max(0.0, min(left, WAIT_S))):
+                    got[key.data] = os.read(key.fd, READ_BYTES)
+                    if not got[key.data]:
+                        self._select.unregister(key.fileobj)
+            if any(got) or left <= WAIT_S:
+                return got[0], got[1]
 
     def write(self, data: memoryview) -> None:
         stream = _some(self._process.stdin)
@@ -74,7 +77,9 @@ class ProcessPipe:
             except (ProcessLookupError, PermissionError):
                 self._process.kill()
             self._process.wait()
-        self._select.close()
+        self._closed = True
+        with self._reading:
+            self._select.close()
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             with suppress(OSError):  # what a dead process did not read cannot be flushed
                 _some(stream).close()

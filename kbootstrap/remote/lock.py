@@ -25,6 +25,7 @@ from kbootstrap.remote.connection import Connection, Running
 LOCK: Final = f"{paths.RUN}/lock"
 OWNER: Final = f"{paths.RUN}/lock.owner"
 HELD_S: Final = 24 * 3600.0  # no run lasts longer
+ANSWER_S: Final = 60.0  # a host whose disk hangs never says anything; taking a lock by force lasts five seconds
 TAKEN: Final = b"taken"
 
 _PROGRAM: Final = """read -r me rest </proc/self/stat
@@ -101,19 +102,34 @@ class HostLock:
 
 
 def hold(connection: Connection, owner: Owner, *, take: bool = False) -> HostLock:
-    """Lock the host for *owner*. Raises LockError naming the holder if it is held; *take* ends the holder's shell instead."""
+    """Lock the host for *owner*. Raises LockError naming the holder if it is held (*take* ends the holder's shell instead), or on silence."""
     done = threading.Event()
     program = _PROGRAM.format(run=paths.RUN, lock=LOCK, owner=OWNER, take=int(take), who=shlex.quote(json.dumps(asdict(owner))), taken=TAKEN.decode())
     running = connection.run(program, payload=_until(done), deadline_s=HELD_S)
-    lines = running.lines()
-    said = b""
-    for line in lines:
-        if line == TAKEN:
-            return HostLock(connection.host, running, lines, done)
-        said = line
-    done.set()
-    finished = running.finish()
-    running.close()
+    silent = threading.Event()
+
+    def give_up() -> None:
+        silent.set()
+        running.close()
+
+    timer = threading.Timer(ANSWER_S, give_up)
+    timer.start()
+    try:
+        lines = running.lines()
+        said = b""
+        for line in lines:
+            if line == TAKEN:
+                return HostLock(connection.host, running, lines, done)
+            said = line
+        done.set()
+        finished = running.finish()
+        running.close()
+    finally:
+        timer.cancel()
+    if silent.is_set():
+        raise LockError(
+            f"no answer within {ANSWER_S:.0f} s when it was asked for its lock", hint="Look at the host's disk and load.", host=connection.host
+        )
     if finished.exit_code != 75:
         raise LockError(f"the lock cannot be taken: {finished.stderr.strip() or f'exit {finished.exit_code}'}", host=connection.host)
     raise LockError(

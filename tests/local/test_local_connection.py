@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from kbootstrap.catalog import paths
 from kbootstrap.errors import CommandError, PrivilegeError
 from kbootstrap.remote import bootstrap, fuse
 from kbootstrap.remote.bootstrap import Privilege
+from kbootstrap.remote.connection import Running
 from kbootstrap.remote.fuse import Begun, Ended, Section
 from kbootstrap.remote.local import LocalConnection
 
@@ -249,3 +252,22 @@ def test_a_program_cut_off_says_what_was_under_way(here: LocalConnection, tmp_pa
         for event in fuse.follow(running.lines(), "MARK"):
             seen.append(event)
     assert seen[-1] == Begun(id="b")
+
+
+def until_closed(running: Running) -> None:
+    with suppress(PrivilegeError):  # closed before it began
+        running.finish()
+
+
+def test_what_is_closed_takes_no_word_from_the_next() -> None:
+    """A closed pipe's descriptors get new owners at once; a thread still reading there took their output once, and the owner waited for ever."""
+    for _ in range(200):
+        first = LocalConnection("m1")
+        running = first.run("exec sleep 60")
+        reader = threading.Thread(target=until_closed, args=(running,))
+        reader.start()
+        first.close()
+        with LocalConnection("m1") as second:
+            assert list(second.run("echo here", deadline_s=20.0).lines()) == [b"here"]
+        reader.join(20)
+        assert not reader.is_alive()

@@ -106,6 +106,13 @@ def test_a_directory_that_cannot_be_written(connections: list[Connection], monke
         hold(connections[0], ME)
 
 
+def test_a_host_that_says_nothing(connections: list[Connection], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "ANSWER_S", 0.5)
+    monkeypatch.setattr(lock, "_PROGRAM", "sleep 60 # {run}{lock}{owner}{take}{who}{taken}")
+    with pytest.raises(LockError, match=r"no answer within 0 s when it was asked for its lock"):
+        hold(connections[0], ME)
+
+
 HOLDER = """
 import ipaddress, json, sys, time
 from pathlib import Path
