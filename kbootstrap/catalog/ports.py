@@ -18,7 +18,7 @@ class Source(StrEnum):
 
 
 class Hook(StrEnum):
-    """The netfilter hook that the packets cross on the destination host."""
+    """The netfilter hook that the packets cross on the destination host: what is translated to a pod's address is forwarded."""
 
     INPUT = "input"
     FORWARD = "forward"
@@ -26,7 +26,7 @@ class Hook(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Port:
-    """One row: *first* to *last* (inclusive) on hosts that have one of *roles*, reached by *sources*."""
+    """One row: *first* to *last* (inclusive) on hosts that have one of *roles*, reached by *sources*; *protocol* is tcp, udp or any."""
 
     name: str
     roles: tuple[str, ...]
@@ -35,7 +35,8 @@ class Port:
     last: int
     purpose: str
     sources: tuple[Source, ...]
-    hook: Hook = Hook.INPUT
+    hooks: tuple[Hook, ...] = (Hook.INPUT,)
+    plugin: str = ""  # only with this pod network
 
     @property
     def number(self) -> int:
@@ -43,7 +44,9 @@ class Port:
         return self.first
 
 
-def _row(name: str, roles: str, protocol: str, ports: str, purpose: str, *sources: Source, hook: Hook = Hook.INPUT) -> Port:
+def _row(
+    name: str, roles: str, protocol: str, ports: str, purpose: str, *sources: Source, hooks: tuple[Hook, ...] = (Hook.INPUT,), plugin: str = ""
+) -> Port:
     first, _, last = ports.partition("-")
     return Port(
         name=name,
@@ -53,7 +56,8 @@ def _row(name: str, roles: str, protocol: str, ports: str, purpose: str, *source
         last=int(last or first),
         purpose=purpose,
         sources=sources,
-        hook=hook,
+        hooks=hooks,
+        plugin=plugin,
     )
 
 
@@ -68,13 +72,15 @@ CONTROLLER_MANAGER = _row("kube-controller-manager", "master", "tcp", "10257", "
 KUBELET_HEALTH = _row("kubelet-health", "master worker", "tcp", "10248", "kubelet health, loopback only", Source.SELF)
 PROXY_METRICS = _row("kube-proxy-metrics", "master worker", "tcp", "10249", "kube-proxy metrics, loopback only", Source.SELF)
 PROXY_HEALTH = _row("kube-proxy-health", "master worker", "tcp", "10256", "kube-proxy health", Source.HOSTS)
-NODEPORT_TCP = _row("nodeport-tcp", "worker", "tcp", "30000-32767", "NodePort services", Source.ALL, hook=Hook.FORWARD)
-NODEPORT_UDP = _row("nodeport-udp", "worker", "udp", "30000-32767", "NodePort services", Source.ALL, hook=Hook.FORWARD)
-VXLAN = _row("vxlan", "master worker", "udp", "8472", "pod network overlay (plugin vxlan)", Source.HOSTS)
+_BOTH = (Hook.INPUT, Hook.FORWARD)  # a port without a service, or with its backend in the host's network, is answered by the host itself
+NODEPORT_TCP = _row("nodeport-tcp", "worker", "tcp", "30000-32767", "NodePort services", Source.ALL, hooks=_BOTH)
+NODEPORT_UDP = _row("nodeport-udp", "worker", "udp", "30000-32767", "NodePort services", Source.ALL, hooks=_BOTH)
+VXLAN = _row("vxlan", "master worker", "udp", "8472", "pod network overlay", Source.HOSTS, plugin="vxlan")
+PODS = _row("pods", "master worker", "any", "0-65535", "pods and services", Source.HOSTS, Source.PODS, hooks=(Hook.FORWARD,))
 
 PORTS: tuple[Port, ...] = (
     SSH, API, ETCD_CLIENT, ETCD_PEER, ETCD_METRICS, KUBELET, SCHEDULER, CONTROLLER_MANAGER,
-    KUBELET_HEALTH, PROXY_METRICS, PROXY_HEALTH, NODEPORT_TCP, NODEPORT_UDP, VXLAN,
+    KUBELET_HEALTH, PROXY_METRICS, PROXY_HEALTH, NODEPORT_TCP, NODEPORT_UDP, VXLAN, PODS,
 )  # fmt: skip
 
 BY_NAME: dict[str, Port] = {port.name: port for port in PORTS}

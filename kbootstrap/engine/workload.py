@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
 
+from kbootstrap import topology
 from kbootstrap.catalog import ports
 from kbootstrap.engine import cluster, site
 from kbootstrap.engine.prepare import Prepared
@@ -89,7 +90,8 @@ def _pods(prepared: Prepared, found: Site) -> Iterator[Result]:
 def _asked(prepared: Prepared, pool: Pool, found: Site) -> list[Result]:
     """Every host asks, all at the same time."""
     spec, end_s = prepared.spec, clock.monotonic_s() + PATIENCE_S
-    neighbours = {host.name: spec.hosts[(n + 1) % len(spec.hosts)] for n, host in enumerate(spec.hosts)}
+    doors = topology.targets_of(spec, ports.NODEPORT_TCP)
+    neighbours = {host.name: _another(doors, host, n) for n, host in enumerate(spec.hosts)}
 
     def ask(host: Host, connection: Connection) -> list[Result]:
         asking = Asking(site=found, host=host, neighbour=neighbours[host.name], connection=connection, end_s=end_s)
@@ -99,6 +101,12 @@ def _asked(prepared: Prepared, pool: Pool, found: Site) -> list[Result]:
     results = [result for outcome in outcomes.values() if outcome.ok for result in outcome.get()]
     errors = [(name, outcome.error) for name, outcome in outcomes.items() if outcome.error is not None]
     return results + [Result(check="reachable", where=name, ok=False, detail=error.message, hint=error.hint) for name, error in errors]
+
+
+def _another(hosts: Sequence[Host], host: Host, turn: int) -> Host:
+    """One of *hosts* that is not *host* (itself where it is alone); with a *turn* for each host that asks, all of them are asked."""
+    others = [other for other in hosts if other is not host] or hosts
+    return others[turn % len(others)]
 
 
 def _ask(asking: Asking) -> Iterator[Result]:
@@ -202,7 +210,7 @@ def _cluster_ip(asking: Asking) -> Result:
 
 
 def _node_port(asking: Asking) -> Result:
-    """The neighbour's address, dialled from here."""
+    """The address of another host that has such ports, dialled from here."""
     there, port = asking.neighbour, asking.site.node_port
 
     def question() -> str:
