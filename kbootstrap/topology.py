@@ -13,6 +13,7 @@ from typing import Final
 from kbootstrap.catalog import ports
 from kbootstrap.catalog.ports import Hook, Port, Source
 from kbootstrap.model.cluster import ClusterSpec, Host, Role
+from kbootstrap.model.reach import Pair
 
 ANYWHERE: Final = IPv4Network("0.0.0.0/0")
 
@@ -33,20 +34,6 @@ class Opening:
     port: Port
     hook: Hook
     networks: tuple[IPv4Network, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """*source* must reach *number* of *port* on *target*; both are names of hosts."""
-
-    port: Port
-    source: str
-    target: str
-    number: int
-
-    @property
-    def id(self) -> str:
-        return f"{self.source}→{self.target}:{self.number}/{self.port.protocol}"
 
 
 def rows(spec: ClusterSpec) -> tuple[Row, ...]:
