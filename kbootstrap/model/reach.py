@@ -35,7 +35,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """Why a pair fails: the *rule* of *chain* on *host* and its *verdict* (drop, reject, no listener, routed elsewhere); *hint* is the command that mends it.
+    """Why a pair fails: the *rule* of *chain* on *host*, its *verdict* (drop, reject, no listener, routed elsewhere), and in *hint* what mends it.
 
     *stack* is who manages that rule: nftables, iptables (through nftables), iptables-legacy, ufw, firewalld, route, listener.
     """
