@@ -17,6 +17,7 @@ from kbootstrap.model.cluster import (
     Endpoint,
     EndpointKind,
     Etcd,
+    Firewall,
     Host,
     HostPrep,
     Kubelet,
@@ -71,6 +72,7 @@ def build_host(file: ClusterFile, name: str, folder: Path) -> Host | None:
         runtime=Runtime(**merged.get("runtime", {})),
         kubelet=Kubelet(**merged.get("kubelet", {})),
         proxy=Proxy(**merged.get("proxy", {})),
+        firewall=Firewall(**merged.get("firewall", {})),
         **{key: merged[key] for key in ("arch", "labels", "taints", "extra_args") if key in merged},
     )
 

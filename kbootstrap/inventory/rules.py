@@ -174,7 +174,18 @@ def proxy_mode(draft: Draft) -> Iterator[Finding]:
             yield draft.warning(path, "proxy: mode ipvs is deprecated by Kubernetes", "Use nftables.")
 
 
+def firewall_mode(draft: Draft) -> Iterator[Finding]:
+    """Strict needs the right to change rules."""
+    told: set[Path] = set()
+    for host in draft.spec.hosts:
+        path = draft.path_of(host.name, "firewall", "strict")
+        if host.firewall.strict and not host.firewall.opens and path not in told:
+            told.add(path)
+            what = f"firewall: strict does nothing where manage is {host.firewall.manage}"
+            yield draft.error(path, what, "Write `manage: true`, or leave strict out.")
+
+
 RULES: Final[tuple[Rule, ...]] = (
     required, odd_masters, some_workers, one_place_per_host, distinct_addresses, group_members, endpoint_address, bastion_host,
-    node_failure_times, etcd_times, certificate_times, mirror_given, known_minor, proxy_mode, *NETWORK_RULES,
+    node_failure_times, etcd_times, certificate_times, mirror_given, known_minor, proxy_mode, firewall_mode, *NETWORK_RULES,
 )  # fmt: skip

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from kbootstrap.catalog import releases
 from kbootstrap.inventory import fields as f
-from kbootstrap.model.cluster import ArtifactSource, EndpointKind, ImageSource, KeyType, Plugin, ProxyMode
+from kbootstrap.model.cluster import ArtifactSource, EndpointKind, FirewallMode, ImageSource, KeyType, Plugin, ProxyMode
 
 Component = Literal["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"]
 
@@ -88,6 +88,19 @@ class Proxy(_Closed):
     config: Annotated[dict[str, Any], f.Empty] | None = Field(None, description="Merged over the KubeProxyConfiguration that is rendered.")
 
 
+def _word(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+class Firewall(_Closed):
+    """The host's firewall."""
+
+    manage: Annotated[FirewallMode, BeforeValidator(_word, json_schema_input_type=Literal[True, False, "report"])] | None = Field(
+        None, description="true: open what the cluster needs where a firewall is active; false: leave it alone; report: only say what is needed."
+    )
+    strict: f.Truth | None = Field(None, description="Drop everything that comes in but what the cluster needs, SSH and ICMP.")
+
+
 class Settings(_Closed):
     """Settings of hosts: for all at the top, for some in a group, for one at the host; the narrower wins, lists replace."""
 
@@ -97,6 +110,7 @@ class Settings(_Closed):
     runtime: Annotated[Runtime, f.Empty] | None = None
     kubelet: Annotated[Kubelet, f.Empty] | None = None
     proxy: Annotated[Proxy, f.Empty] | None = None
+    firewall: Annotated[Firewall, f.Empty] | None = None
     labels: Annotated[dict[f.LabelKey, f.LabelValue], f.Empty] | None = None
     taints: list[f.TaintText] | None = Field(None, description='["key=value:NoSchedule"]')
     extra_args: Annotated[dict[Component, Annotated[dict[f.Flag, f.FlagValue], f.Empty]], f.Empty] | None = Field(

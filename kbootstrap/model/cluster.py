@@ -69,6 +69,15 @@ class ImageSource(StrEnum):
     PULL = "pull"
 
 
+class FirewallMode(StrEnum):
+    """What may happen to a host's firewall: ``true`` opens what the cluster needs in one that is active, ``false`` leaves it alone, ``report``
+    leaves it alone and says what would be opened."""
+
+    TRUE = "true"
+    FALSE = "false"
+    REPORT = "report"
+
+
 class KeyType(StrEnum):
     """Private keys: ECDSA P-256, or RSA 3072 for clients that need it."""
 
@@ -156,6 +165,20 @@ class Proxy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Firewall:
+    """The host's firewall. By default one that is active is opened for exactly what the cluster needs, since it would not come up otherwise;
+    where none is active nothing changes, unless ``strict``: then everything but the matrix, SSH and ICMP is dropped by a table of our own."""
+
+    manage: FirewallMode = FirewallMode.TRUE
+    strict: bool = False
+
+    @property
+    def opens(self) -> bool:
+        """Whether rules may be changed."""
+        return self.manage is FirewallMode.TRUE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
     """One host with every host-scoped setting resolved."""
 
@@ -170,6 +193,7 @@ class Host:
     runtime: Runtime = field(default_factory=Runtime)
     kubelet: Kubelet = field(default_factory=Kubelet)
     proxy: Proxy = field(default_factory=Proxy)
+    firewall: Firewall = field(default_factory=Firewall)
     extra_args: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # component → flag → value
 
     @property
