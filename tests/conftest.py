@@ -25,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: fixtures take their hosts down
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts us with & has it ignored, and tests send it
     seed = config.getoption("--seed")
     config.option.seed = int(os.environ.get("KB_SEED") or random.randrange(10**6)) if seed is None else seed  # noqa: S311  a sample, no secret
 
