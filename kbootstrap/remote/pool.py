@@ -38,15 +38,18 @@ class Outcome(Generic[T]):
 class Pool:
     """Connections on demand. A host that could not be reached is not tried again until ``forget``; it costs its own deadline once.
 
-    Ctrl-C during ``map``: the first lets the work under way end and starts no more, then closes all and raises KeyboardInterrupt; the second
-    closes at once. Work that has steps of its own may look at ``stopping``.
+    Ctrl-C during ``map``: the first calls *on_stop*, lets the work under way end and starts no more, then closes all and raises
+    KeyboardInterrupt; the second closes at once. Work that has steps of its own may look at ``stopping``.
     """
 
-    def __init__(self, hosts: Iterable[Host], connect: Callable[[Host], Connection], *, forks: int = 50) -> None:
+    def __init__(
+        self, hosts: Iterable[Host], connect: Callable[[Host], Connection], *, forks: int = 50, on_stop: Callable[[], None] = lambda: None
+    ) -> None:
         self.hosts = tuple(hosts)
         self.stopping = threading.Event()
         self._connect = connect
         self._forks = forks
+        self._on_stop = on_stop
         self._entries = {host.name: _Entry() for host in self.hosts}
 
     def connection(self, host: Host) -> Connection:
@@ -65,6 +68,10 @@ class Pool:
                     entry.error = error
                     raise
             return entry.connection
+
+    def fresh(self, host: Host) -> Connection:
+        """A new connection beside the host's own, the caller's to close: that it can be made at all is what it proves. Raises ConnectError."""
+        return self._connect(host)
 
     def forget(self, host: Host) -> None:
         """Close the host's connection and let the next use make a new one (after a reboot, or an error)."""
@@ -113,6 +120,7 @@ class Pool:
         except KeyboardInterrupt:
             self.stopping.set()
             try:
+                self._on_stop()
                 for thread in threads:
                     if thread.is_alive():  # the interrupt may have come before all were started
                         thread.join()

@@ -1,6 +1,6 @@
 """``inventory/<cluster>/state.yml``: what was decided once and never moves: the cluster's id, each host's pod range, how a member joined.
 
-It holds no secret. Losing it is not fatal (ranges can be read back from the nodes), but it belongs into the backup beside ``pki/``.
+It holds no secret, and belongs into the backup beside ``pki/``: without it the hosts' marker names another cluster, and every run refuses them.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import getpass
 import os
@@ -12,7 +13,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Final, NoReturn, ParamSpec, TypeVar
 
 from invoke.exceptions import Exit
 
@@ -26,6 +27,9 @@ ROOT = Path("inventory")
 BUG = 70
 INTERRUPTED = 130
 READER_GONE = 141  # as a program that SIGPIPE ended
+_OF_THE_MACHINE: Final = frozenset(  # a full disk or a forbidden folder of the operator's is no bug
+    (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOTDIR, errno.EISDIR, errno.EIO)
+)
 
 CLUSTER_HELP = "folder below inventory/; by default the only one there (example aside), or KB_CLUSTER"
 JSON_HELP = "machine-readable output"
@@ -83,11 +87,20 @@ def reported(body: Callable[P, R]) -> Callable[P, R]:
             raise Exit(code=READER_GONE) from None
         except Exit:
             raise
+        except OSError as error:
+            if error.errno not in _OF_THE_MACHINE:
+                return _bug(error)
+            complain(f"error: {error.filename or 'this machine'}: {error.strerror}\n  Mend it on this machine and run the same command again.")
+            raise Exit(code=KbError.exit_code) from None
         except Exception as error:  # the last line of defence: a traceback helps us, not the user
-            complain(f"error: this is a bug in kbootstrap: {type(error).__name__}: {error}\n  The trace is in {_save_trace()}; please report it.")
-            raise Exit(code=BUG) from None
+            return _bug(error)
 
     return run
+
+
+def _bug(error: Exception) -> NoReturn:
+    complain(f"error: this is a bug in kbootstrap: {type(error).__name__}: {error}\n  The trace is in {_save_trace()}; please report it.")
+    raise Exit(code=BUG) from None
 
 
 def block(error: KbError) -> str:

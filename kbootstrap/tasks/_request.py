@@ -11,7 +11,7 @@ from rich.console import Console
 from kbootstrap.engine.prepare import Prepared
 from kbootstrap.engine.run import Outcome, Request
 from kbootstrap.errors import Problem, VerifyError
-from kbootstrap.model.events import silent
+from kbootstrap.model.events import Note, silent
 from kbootstrap.model.plan import Plan
 from kbootstrap.remote.pool import Pool
 from kbootstrap.remote.ssh import connect
@@ -35,11 +35,15 @@ def open_(
         with aside():
             return confirm(plan)
 
+    listener = silent if quiet else live
+
     def pool(prepared: Prepared) -> Pool:
-        return Pool(prepared.spec.hosts, lambda host: connect(host, known_hosts=folder.known_hosts, password=passwords.of(host)))
+        def stopped() -> None:
+            listener(Note(text="interrupted: what is under way on the hosts ends first; Ctrl-C again ends at once", warning=True))
+
+        return Pool(prepared.spec.hosts, lambda host: connect(host, known_hosts=folder.known_hosts, password=passwords.of(host)), on_stop=stopped)
 
     with nullcontext() if quiet else live:
-        listener = silent if quiet else live
         yield Request(folder=folder, listener=listener, connect=pool, confirm=asked, limit=limit, only=only, deep=deep, take_lock=take_lock)
 
 

@@ -24,6 +24,7 @@ _COMMON = {
     "ask_sudo_password": "ask for sudo's password",
     "sudo_password_fd": "read sudo's password from this file descriptor",
 }
+_TAKE_LOCK = {"take_lock": "take the hosts' lock from a run that is known to be dead"}
 
 
 def _list(text: str) -> tuple[str, ...]:
@@ -55,7 +56,7 @@ def plan(
         raise Exit(code=CHANGES)
 
 
-@task(auto_shortflags=False, help=_COMMON | {"yes": "do not ask", "take_lock": "take the hosts' lock from a run that is known to be dead"})
+@task(auto_shortflags=False, help=_COMMON | {"yes": "do not ask", **_TAKE_LOCK})
 @reported
 def up(
     _: Context, cluster: str = "", limit: str = "", only: str = "", deep: bool = False, yes: bool = False, json: bool = False,
@@ -139,10 +140,13 @@ def status(_: Context, cluster: str = "", json: bool = False, ask_sudo_password:
 
 @task(
     auto_shortflags=False,
-    help={k: v for k, v in _COMMON.items() if k not in ("only", "deep", "json")} | {"yes": "do not ask for the cluster's name"},
+    help={k: v for k, v in _COMMON.items() if k not in ("only", "deep", "json")} | {"yes": "do not ask for the cluster's name", **_TAKE_LOCK},
 )
 @reported
-def down(_: Context, cluster: str = "", limit: str = "", yes: bool = False, ask_sudo_password: bool = False, sudo_password_fd: int = -1) -> None:
+def down(
+    _: Context, cluster: str = "", limit: str = "", yes: bool = False, take_lock: bool = False,
+    ask_sudo_password: bool = False, sudo_password_fd: int = -1,
+) -> None:  # fmt: skip
     """Remove from the hosts exactly what was installed, its data included. Asks for the cluster's name."""
     from kbootstrap.engine import down as leaving
     from kbootstrap.tasks import _request
@@ -153,6 +157,6 @@ def down(_: Context, cluster: str = "", limit: str = "", yes: bool = False, ask_
             raise UsageError("cluster.down destroys the cluster and its data", hint="Say --yes when there is no terminal to ask on.")
         if ask(f"This destroys the cluster and its data. Type its name ({folder.name}) to go on: ") != folder.name:
             raise UsageError("that is not its name; nothing was changed")
-    with _request.open_(folder, quiet=False, ask=ask_sudo_password, fd=sudo_password_fd, limit=_list(limit)) as request:
+    with _request.open_(folder, quiet=False, ask=ask_sudo_password, fd=sudo_password_fd, limit=_list(limit), take_lock=take_lock) as request:
         for line in leaving.down(request):
             say(line)

@@ -99,6 +99,23 @@ def test_a_bug_is_one_line_and_a_saved_trace(capsys: pytest.CaptureFixture[str],
     assert "Traceback" in Path(path).read_text()
 
 
+def test_a_full_disk_of_the_operator_is_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    def body() -> None:
+        with Path("/dev/full").open("w") as file:
+            file.write("x" * 100_000)
+
+    with pytest.raises(Exit) as caught:
+        reported(body)()
+    assert caught.value.code == 5
+    assert capsys.readouterr().err == "error: this machine: No space left on device\n  Mend it on this machine and run the same command again.\n"
+
+
+def test_a_forbidden_file_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(Exit):
+        reported(tmp_path.read_text)()
+    assert f"error: {tmp_path}: Is a directory" in capsys.readouterr().err
+
+
 def test_ctrl_c_says_that_nothing_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
     assert _fails(KeyboardInterrupt()).code == INTERRUPTED
     assert "Run the same command again" in capsys.readouterr().err

@@ -131,10 +131,12 @@ def test_first_ctrl_c_lets_work_end_and_starts_no_more() -> None:
         assert not fleet.hosts[wanted.name].closed
         ended.append(wanted.name)
 
-    pool = Pool(HOSTS, fleet.connect, forks=2)
+    said = list[bool]()
+    pool = Pool(HOSTS, fleet.connect, forks=2, on_stop=lambda: said.append(go.is_set()))
     threading.Timer(0.3, go.set).start()
     with pytest.raises(KeyboardInterrupt):
         pool.map(work)
+    assert said == [False]  # at once, not when all has ended
     assert sorted(ended) == ["w0", "w1"]
     assert sorted(fleet.attempts) == ["w0", "w1"]
     assert all(h.closed for h in fleet.hosts.values())
