@@ -12,7 +12,7 @@ from kbootstrap.model.desired import Desired
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.plan import Action, Change, Plan
 from kbootstrap.model.resource import File
-from kbootstrap.plan import before, facts
+from kbootstrap.plan import before, facts, survey
 from kbootstrap.remote import fuse
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
@@ -21,12 +21,18 @@ from kbootstrap.resources.difference import sh
 from kbootstrap.store import clock, entropy
 
 FACTS = "facts"
+SURVEY = "survey"
 READ_DEADLINE_S = 120.0  # hashing every binary of a host anew is most of it
 
 
-def sections(desired: Desired, host: str, *, deep: bool) -> list[tuple[str, str]]:
-    """(id, sh text) of everything that is read; known before the first contact."""
-    found = [(FACTS, facts.PROBE), ("ledger", f"[ ! -r {paths.LEDGER} ] || cat {paths.LEDGER}\n")]
+def sections(desired: Desired | None, host: str, *, deep: bool, asked: str = "") -> list[tuple[str, str]]:
+    """(id, sh text) of everything that is read; known before the first contact. *asked* is the preflight's survey.
+
+    Without *desired* nothing is asked but what the preflight judges.
+    """
+    found = [(FACTS, facts.PROBE), *([(SURVEY, asked)] if asked else []), ("ledger", f"[ ! -r {paths.LEDGER} ] || cat {paths.LEDGER}\n")]
+    if desired is None:
+        return found
     found.append(("blobs", f"[ ! -d {paths.BLOBS} ] || ( cd {paths.BLOBS}; sha256sum -- * 2>/dev/null || true )\n"))
     found.append(("before", before.probe(desired, host)))
     for kind, names in desired.names(host).items():
@@ -35,10 +41,10 @@ def sections(desired: Desired, host: str, *, deep: bool) -> list[tuple[str, str]
     return found
 
 
-def read(connection: Connection, desired: Desired, *, deep: bool = False) -> Observed:
-    """Read one host. CommandError if a probe itself fails (a probe answers «absent» with exit code 0)."""
+def read(connection: Connection, desired: Desired | None, *, deep: bool = False, preflight: str = "") -> Observed:
+    """Read one host; *preflight* is the text of its survey. CommandError if a probe itself fails (a probe answers «absent» with exit code 0)."""
     marker = entropy.marker()
-    asked = sections(desired, connection.host, deep=deep)
+    asked = sections(desired, connection.host, deep=deep, asked=preflight)
     epoch_s, began = clock.epoch_s(), clock.monotonic_s()
     running = connection.run(fuse.read_program(asked, marker), deadline_s=READ_DEADLINE_S)
     answers, arrived_s = {}, began
@@ -50,10 +56,11 @@ def read(connection: Connection, desired: Desired, *, deep: bool = False) -> Obs
         raise CommandError(f"the read ended early ({ended.exit_code}): {ended.stderr.strip()[-300:]}", host=connection.host)
     took = clock.monotonic_s() - began
     kinds = {kind: KINDS[kind].parse(answers[kind]) for kind in KINDS if kind in answers}
-    kinds["blob"] = _blobs(answers["blobs"])
-    kinds["before"] = before.parse(answers["before"])
+    kinds["blob"] = _blobs(answers.get("blobs", ""))
+    kinds["before"] = before.parse(answers.get("before", ""))
     seen = facts.parse(answers[FACTS], now_s=epoch_s + (arrived_s - began) / 2)
-    return Observed(host=connection.host, facts=seen, ledger=answers["ledger"], kinds=kinds, seconds=took)
+    surveyed = survey.parse(answers.get(SURVEY, ""))
+    return Observed(host=connection.host, facts=seen, survey=surveyed, ledger=answers["ledger"], kinds=kinds, seconds=took)
 
 
 def _blobs(output: str) -> dict[str, bool]:

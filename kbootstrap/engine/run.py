@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import kbootstrap
-from kbootstrap.engine import api, flow, gather, health, workload
+from kbootstrap.engine import api, flow, gather, health, preflight, workload
 from kbootstrap.engine.apply import Applying, apply, ledgers, raise_together, write_ledger
 from kbootstrap.engine.contact import chosen
 from kbootstrap.engine.prepare import Prepared, ca_file_sha256, prepare
@@ -19,18 +19,16 @@ from kbootstrap.engine.push import Push
 from kbootstrap.errors import KbError, PreflightError, Problem, UsageError, VerifyError
 from kbootstrap.model.events import Listener, Note
 from kbootstrap.model.facts import Observed
+from kbootstrap.model.finding import Finding
 from kbootstrap.model.plan import CLUSTER, Plan
 from kbootstrap.model.report import Result
 from kbootstrap.model.resource import Blob
 from kbootstrap.plan import build
-from kbootstrap.plan import ledger as ledger_of
-from kbootstrap.plan.checks import preflight
-from kbootstrap.plan.checks.finding import Context, Finding
 from kbootstrap.plan.ledger import Ledger
 from kbootstrap.remote.lock import HostLock, Owner
 from kbootstrap.remote.lock import hold as hold_host
 from kbootstrap.remote.pool import Pool
-from kbootstrap.store import clock, operator_kubeconfig
+from kbootstrap.store import operator_kubeconfig
 from kbootstrap.store.folder import Folder
 from kbootstrap.store.lock import hold
 
@@ -73,30 +71,27 @@ class Outcome:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-def look(request: Request, prepared: Prepared, pool: Pool) -> Picture:
-    """One read per host, the preflight of all hosts at once, and the plan. PreflightError or ConnectError lists every host's problems."""
-    names = chosen(prepared.spec, request.limit)
-    began = clock.monotonic_s()
-    outcomes = pool.map(lambda _, connection: gather.read(connection, prepared.desired, deep=request.deep), names)
-    observed = {name: outcome.get() for name, outcome in outcomes.items() if outcome.ok}
-    broken = [Problem(where=name, what=o.error.message, hint=o.error.hint) for name, o in outcomes.items() if o.error is not None]
-    request.listener(Note(text=f"read {len(observed)} hosts in {clock.monotonic_s() - began:.1f} s"))
+def look(request: Request, prepared: Prepared, pool: Pool, *, again: bool = False) -> Picture:
+    """One read per host, the preflight of all hosts at once, and the plan. PreflightError or ConnectError lists every host's problems.
+
+    *again*: what is dear to ask was asked a moment ago, and warnings were said.
+    """
+    hosts = chosen(prepared.spec, request.limit)
+    reading = preflight.read(prepared, pool, hosts, deep=request.deep, thorough=False if again else None)
+    observed, found = reading.observed, reading.ledgers
+    request.listener(Note(text=f"read {len(observed)} hosts in {reading.seconds:.1f} s"))
+    findings = preflight.judge(prepared, replace(reading, errors={}), ca_sha256=ca_file_sha256(prepared.pki))
+    broken = [Problem(where=name, what=error.message, hint=error.hint) for name, error in reading.errors.items()]
+    refused = preflight.problems(findings)
     if broken and (not observed or any(prepared.spec.host(problem.where).is_master for problem in broken)):
-        first = next(o.error for o in outcomes.values() if o.error is not None)
-        raise type(first)(f"{len(broken)} of {len(names)} hosts cannot be read", problems=broken, hint="Mend them, or leave them out with --limit.")
+        first, what = next(iter(reading.errors.values())), f"{len(broken)} of {len(hosts)} hosts cannot be read"
+        raise type(first)(what, problems=[*broken, *refused], hint="Mend them, or leave them out with --limit.")
     for problem in broken:  # a dead worker blocks nobody; the run goes on without it and says so again at its end
         request.listener(Note(host=problem.where, text=f"left out: {problem.what}", warning=True))
-    found = {name: ledger_of.parse(seen.ledger, name) for name, seen in observed.items()}
-    context = Context(
-        spec=prepared.spec, observed=observed, ledgers=found, cluster_id=prepared.state.cluster_id, ca_sha256=ca_file_sha256(prepared.pki)
-    )
-    findings = preflight(context)
-    refused = [f for f in findings if not f.warning]
     if refused:
-        problems = [Problem(where=f.host, what=f.what, hint=f.hint) for f in refused]
-        raise PreflightError(f"{len(refused)} preflight check(s) failed; nothing was changed", problems=problems)
-    for finding in findings:
-        request.listener(Note(host=finding.host, text=f"{finding.what} {finding.hint}", warning=True))
+        raise PreflightError(f"{len(refused)} preflight check(s) failed; nothing was changed", problems=refused, hint=preflight.WAIVE)
+    for finding in findings if not again else ():
+        request.listener(preflight.note(finding))
     _refuse_unknown(request.only, prepared, found)
     leader, live = api.ask(prepared, pool, observed, request.listener)
     plan = build.plan(prepared.desired, observed, found, live, only=request.only, limited=bool(request.limit))
@@ -135,7 +130,7 @@ def up(request: Request) -> Outcome:
             with _locked(request, prepared, pool, picture) as locks:
                 picture = _again(request, prepared, pool, picture)
                 _execute(request, prepared, pool, picture, locks)
-                after = look(request, prepared, pool)
+                after = look(request, prepared, pool, again=True)
             if not after.plan.empty:
                 problems = [Problem(where=c.id, what=c.reason) for c in after.plan.changes()]
                 raise VerifyError("still different after the apply", problems=problems, hint="Something on these hosts changes them back.")
@@ -162,7 +157,7 @@ def _hand_over(prepared: Prepared, picture: Picture) -> None:
 
 def _again(request: Request, prepared: Prepared, pool: Pool, agreed: Picture) -> Picture:
     """The picture once the hosts are ours alone. PreflightError if it asks for more than was agreed to: somebody worked on them meanwhile."""
-    picture = look(request, prepared, pool)
+    picture = look(request, prepared, pool, again=True)
     if more := sorted({c.id for c in picture.plan.changes()} - {c.id for c in agreed.plan.changes()}):
         problems = [Problem(where=change, what="differs now, and did not when the plan was shown") for change in more]
         raise PreflightError("the hosts changed since the plan was shown; nothing was done", problems=problems, hint="Run the same command again.")

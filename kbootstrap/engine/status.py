@@ -153,7 +153,8 @@ def _troubles(known: Prepared, hosts: Sequence[HostState], observed: Mapping[str
             yield Trouble(where=name, what=error.message, hint=error.hint)
     context = Context(spec=known.spec, observed=observed, ledgers=ledgers, cluster_id=known.state.cluster_id, ca_sha256=ca_sha256)
     for finding in preflight(context):
-        yield Trouble(where=finding.host, what=finding.what, hint=finding.hint, warning=finding.warning)
+        if not finding.waived:
+            yield Trouble(where=finding.host, what=finding.what, hint=finding.hint, warning=finding.warning)
     for host in hosts:
         yield from _of_host(host)
     alive = sum(name in observed for name in (host.name for host in known.spec.masters))

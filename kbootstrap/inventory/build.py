@@ -23,6 +23,7 @@ from kbootstrap.model.cluster import (
     Kubelet,
     Network,
     NodeFailure,
+    Preflight,
     Proxy,
     Role,
     Runtime,
@@ -52,6 +53,7 @@ def build(file: ClusterFile, folder: Path) -> ClusterSpec:
         etcd=Etcd(**values.get("etcd", {})),
         certificates=Certificates(**values.get("certificates", {})),
         artifacts=Artifacts(**artifacts),
+        preflight=Preflight(**values.get("preflight", {})),
         **{key: values[key] for key in ("cloud",) if key in values},
     )
 

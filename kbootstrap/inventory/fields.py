@@ -178,6 +178,12 @@ def _flag_value(text: str) -> str:
     return text
 
 
+def _reason(text: str) -> str:
+    if len(text.strip()) < 3 or not text.isprintable() or len(text) > 300:
+        raise ValueError("expected a reason: one line that says why this is accepted")
+    return text.strip()
+
+
 Integer = Annotated[int, Strict()]
 Truth = Annotated[bool, Strict()]
 Port = Annotated[int, Strict(), Field(ge=1, le=65535)]
@@ -190,6 +196,7 @@ Reachable = Annotated[str, _checked(_reachable)]
 San = Annotated[str, _checked(_san)]
 User = Annotated[str, _checked(_user)]
 FilePath = Annotated[str, _checked(_path)]
+Reason = Annotated[str, _checked(_reason)]
 Mirror = Annotated[str, _checked(_mirror)]
 Version = Annotated[str, _checked(_version)]
 LabelKey = Annotated[str, _checked(_label_key)]

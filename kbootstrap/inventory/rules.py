@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from kbootstrap.catalog import releases, timing
+from kbootstrap.catalog import checks, releases, timing
 from kbootstrap.inventory.draft import Draft
 from kbootstrap.inventory.finding import Finding, did_you_mean
 from kbootstrap.inventory.layers import entries, host_names, layers_of, origin
@@ -156,6 +156,18 @@ def mirror_given(draft: Draft) -> Iterator[Finding]:
         yield draft.error(("artifacts", "source"), "artifacts: source is mirror, but mirror is not given", "Write `mirror: ` and a directory or URL.")
 
 
+def waivers(draft: Draft) -> Iterator[Finding]:
+    """Each finding is accepted by its check's name; whoever accepts all of them would not read the next one."""
+    for name in draft.spec.preflight.waive:
+        path: Path = ("preflight", "waive", name)
+        if name in ("all", "*"):
+            yield draft.error(path, f"waive: {name} is refused", "Name each check that you accept, with a reason; preflight.run shows their ids.")
+        elif name not in checks.BY_ID:
+            yield draft.error(path, f"waive: no check is called {name}", did_you_mean(name, checks.BY_ID))
+        elif not checks.BY_ID[name].waivable:
+            yield draft.error(path, f"waive: {name} cannot be waived: {checks.BY_ID[name].reason}", "Mend what it finds.")
+
+
 def known_minor(draft: Draft) -> Iterator[Finding]:
     """Flags and configuration are written for certain Kubernetes minors."""
     minors = releases.minors()
@@ -187,5 +199,5 @@ def firewall_mode(draft: Draft) -> Iterator[Finding]:
 
 RULES: Final[tuple[Rule, ...]] = (
     required, odd_masters, some_workers, one_place_per_host, distinct_addresses, group_members, endpoint_address, bastion_host,
-    node_failure_times, etcd_times, certificate_times, mirror_given, known_minor, proxy_mode, firewall_mode, *NETWORK_RULES,
+    node_failure_times, etcd_times, certificate_times, mirror_given, waivers, known_minor, proxy_mode, firewall_mode, *NETWORK_RULES,
 )  # fmt: skip

@@ -193,6 +193,12 @@ class Artifacts(_Closed):
     images: ImageSource | None = None
 
 
+class Preflight(_Closed):
+    """Checks before anything is changed."""
+
+    waive: Annotated[dict[str, f.Reason], f.Empty] | None = Field(None, description='check: "the reason", by the ids that preflight.run shows.')
+
+
 def _endpoint(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
@@ -209,6 +215,7 @@ class ClusterFile(Settings):
     node_failure: Annotated[NodeFailure, f.Empty] | None = None
     certificates: Annotated[Certificates, f.Empty] | None = None
     artifacts: Annotated[Artifacts, f.Empty] | None = None
+    preflight: Annotated[Preflight, f.Empty] | None = None
     cloud: Literal["none", "external"] | None = None
     groups: Annotated[dict[f.Name, Annotated[Group, f.Empty]], f.Empty] | None = None
     hosts: Annotated[Hosts, f.Empty] | None = None

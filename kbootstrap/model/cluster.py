@@ -275,6 +275,13 @@ class Artifacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preflight:
+    """``waive``: findings of these checks (ids of catalog/checks.py) do not stop a run; the value is the reason, shown with each."""
+
+    waive: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterSpec:
     """The wanted cluster. ``hosts`` keeps the inventory's order: masters first, a host that is both appears once."""
 
@@ -288,6 +295,7 @@ class ClusterSpec:
     etcd: Etcd = field(default_factory=Etcd)
     certificates: Certificates = field(default_factory=Certificates)
     artifacts: Artifacts = field(default_factory=Artifacts)
+    preflight: Preflight = field(default_factory=Preflight)
     cloud: str = "none"  # none|external
 
     @property

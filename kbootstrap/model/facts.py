@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kbootstrap.model.survey import Survey
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
@@ -30,10 +32,11 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """Everything one read brought from a host: facts, the ledger's text, and per kind what its ``parse`` made of the answer."""
+    """Everything one read brought from a host: facts, the preflight's survey, the ledger's text, and per kind what its ``parse`` made of it."""
 
     host: str
     facts: Facts
+    survey: Survey = field(default_factory=Survey)
     ledger: str = ""
     kinds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     seconds: float = 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from kbootstrap.model.finding import Finding
 from kbootstrap.model.plan import Plan
 from kbootstrap.model.report import Result
 
@@ -23,3 +24,20 @@ def plan(value: Plan) -> dict[str, Any]:
 def results(values: Sequence[Result]) -> list[dict[str, Any]]:
     """``[{"check", "where", "ok", "detail", "hint"}]``."""
     return [{"check": v.check, "where": v.where, "ok": v.ok, "detail": v.detail, "hint": v.hint} for v in values]
+
+
+def findings(values: Sequence[Finding]) -> list[dict[str, Any]]:
+    """``[{"check", "host", "severity", "what", "evidence", "why", "fix", "waived"}]``; severity is refused, warning or waived."""
+    return [
+        {
+            "check": v.check,
+            "host": v.host,
+            "severity": v.severity.value,
+            "what": v.what,
+            "evidence": v.evidence,
+            "why": v.why,
+            "fix": v.hint,
+            "waived": v.waived,
+        }
+        for v in values
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 
+from kbootstrap.model.finding import Finding, Severity
 from kbootstrap.model.plan import Change, Plan
 from kbootstrap.model.report import Result
 
@@ -66,3 +67,21 @@ def results(values: Sequence[Result], *, every: bool = False) -> Iterator[str]:
             yield f"  ok  {kind:<{width}}  {len(mine)}  {mine[0].detail if len(mine) == 1 else ''}".rstrip()
         for value in shown:
             yield f"  {'ok' if value.ok else '!!'}  {kind:<{width}}  {value.where}: {value.detail}{'' if value.ok else '  → ' + value.hint}"
+
+
+_MARKS = {Severity.REFUSED: "!!", Severity.WARNING: " !", Severity.WAIVED: " ·"}
+
+
+def findings(values: Sequence[Finding]) -> Iterator[str]:
+    """What stops a run first; hosts with the same finding share it. Below each: how it was seen, why it matters, what mends it."""
+    groups: dict[tuple[Severity, str, str, str], list[Finding]] = {}
+    for value in sorted(values, key=lambda value: list(Severity).index(value.severity)):
+        groups.setdefault((value.severity, value.check, value.what, value.hint), []).append(value)
+    for (severity, check, what, hint), group in groups.items():
+        first = group[0]
+        yield f"{_MARKS[severity]} {check}  {','.join(value.host for value in group)}: {what}"
+        yield from (f"     {label:<5} {text}" for label, text in (("seen", first.evidence), ("why", first.why)) if text)
+        yield f"     waived: {first.waived}" if first.waived else f"     fix   {hint}"
+    counts = {severity: sum(value.severity is severity for value in values) for severity in Severity}
+    told = ", ".join(f"{count} {severity}" for severity, count in counts.items() if count)
+    yield told or "Nothing found: every host is fit."

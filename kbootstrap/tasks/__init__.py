@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from kbootstrap.tasks import artifacts, cluster, demo, inventory, kubeconfig, lab
+from kbootstrap.tasks import artifacts, cluster, demo, inventory, kubeconfig, lab, preflight
 
-MODULES = (artifacts, cluster, demo, inventory, kubeconfig, lab)
+MODULES = (artifacts, cluster, demo, inventory, kubeconfig, lab, preflight)
 
 
 def collection() -> Collection:

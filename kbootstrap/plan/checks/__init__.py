@@ -1,33 +1,122 @@
 """Preflight checks, a module each: ``check(context) -> Iterator[Finding]``; and the health gates (``gates.py``).
 
-A check reads facts only, never contacts anything. To add one: ``<id>.py`` and its line in ``CHECKS``. Its id is its file's name with hyphens.
+A check reads facts, the survey and ledgers only, never contacts anything. What was not asked raises no alarm. To add one: ``<id>.py``, its row with
+the reason in ``catalog/checks.py`` (ids have hyphens), its line in ``CHECKS``; what it asks of a host in ``plan/survey_sh.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
-from kbootstrap.plan.checks import address, architecture, cgroup, clock, cluster_marker, hostname, machine_id, swap, systemd
+from kbootstrap.catalog.checks import BY_ID
+from kbootstrap.plan.checks import (
+    address,
+    apparmor,
+    architecture,
+    cgroup,
+    cgroup_controllers,
+    clock,
+    cluster_marker,
+    cni_files,
+    commands,
+    cpu,
+    disk_inodes,
+    disk_space,
+    disk_sync,
+    dns,
+    etcd_data,
+    firewall_managers,
+    foreign_rules,
+    hostname,
+    hosts_file,
+    ipvs_rules,
+    kernel,
+    kernel_modules,
+    limits,
+    mac,
+    machine_id,
+    memory,
+    mount_options,
+    mtu,
+    network_overlap,
+    os,
+    other_installer,
+    other_runtime,
+    package_lock,
+    port,
+    product_uuid,
+    root,
+    selinux,
+    ssh,
+    ssh_host_key,
+    swap,
+    sysctl,
+    systemd,
+    time_sync,
+    unique_address,
+)
 from kbootstrap.plan.checks.finding import Context, Finding
 
 Check = Callable[[Context], Iterator[Finding]]
 
 CHECKS: Mapping[str, Check] = MappingProxyType(
     {
-        "address": address.check,
-        "architecture": architecture.check,
-        "cgroup": cgroup.check,
-        "clock": clock.check,
+        "ssh": ssh.check,
+        "root": root.check,
         "cluster-marker": cluster_marker.check,
-        "hostname": hostname.check,
-        "machine-id": machine_id.check,
-        "swap": swap.check,
         "systemd": systemd.check,
+        "os": os.check,
+        "kernel": kernel.check,
+        "architecture": architecture.check,
+        "cpu": cpu.check,
+        "memory": memory.check,
+        "limits": limits.check,
+        "disk-space": disk_space.check,
+        "disk-inodes": disk_inodes.check,
+        "mount-options": mount_options.check,
+        "disk-sync": disk_sync.check,
+        "swap": swap.check,
+        "cgroup": cgroup.check,
+        "cgroup-controllers": cgroup_controllers.check,
+        "kernel-modules": kernel_modules.check,
+        "sysctl": sysctl.check,
+        "selinux": selinux.check,
+        "apparmor": apparmor.check,
+        "clock": clock.check,
+        "time-sync": time_sync.check,
+        "hostname": hostname.check,
+        "hosts-file": hosts_file.check,
+        "dns": dns.check,
+        "machine-id": machine_id.check,
+        "product-uuid": product_uuid.check,
+        "mac": mac.check,
+        "ssh-host-key": ssh_host_key.check,
+        "address": address.check,
+        "unique-address": unique_address.check,
+        "network-overlap": network_overlap.check,
+        "mtu": mtu.check,
+        "port": port.check,
+        "other-installer": other_installer.check,
+        "other-runtime": other_runtime.check,
+        "etcd-data": etcd_data.check,
+        "cni-files": cni_files.check,
+        "foreign-rules": foreign_rules.check,
+        "ipvs-rules": ipvs_rules.check,
+        "firewall-managers": firewall_managers.check,
+        "commands": commands.check,
+        "package-lock": package_lock.check,
     }
 )
 
 
-def preflight(context: Context) -> tuple[Finding, ...]:
-    """Every finding of every check on every host, at once."""
-    return tuple(finding for check in CHECKS.values() for finding in check(context))
+def preflight(context: Context, only: Collection[str] = ()) -> tuple[Finding, ...]:
+    """Every finding of every check (of those in *only*, if any) on every host, at once, with its reason; what the inventory waives is marked."""
+    chosen = {name: check for name, check in CHECKS.items() if not only or name in only}
+    waive = context.spec.preflight.waive
+    return tuple(
+        replace(finding, why=BY_ID[name].reason, waived=waive.get(name, "") if BY_ID[name].waivable else "")
+        for name, check in chosen.items()
+        for finding in check(context)
+    )

@@ -8,9 +8,11 @@ from kbootstrap.plan.checks.finding import Context, Finding
 
 
 def check(context: Context) -> Iterator[Finding]:
-    for name, seen in context.observed.items():
-        wanted = str(context.spec.host(name).address)
+    for seen in context.hosts():
+        wanted = str(seen.host.address)
         found = [a.partition("/")[0] for a in seen.facts.addresses]
         if wanted not in found:
-            what = f"address {wanted} is on none of its interfaces (found {', '.join(a for a in found if a != '127.0.0.1') or 'none'})"
-            yield Finding(check="address", host=name, what=what, hint=f"Correct hosts…{name}.address in cluster.yml; ssh.host may differ from it.")
+            shown = ", ".join(a for a in found if a != "127.0.0.1") or "none"
+            hint = f"Correct hosts…{seen.name}.address in cluster.yml; ssh.host may differ from it."
+            what = f"address {wanted} is on none of its interfaces (found {shown})"
+            yield Finding(check="address", host=seen.name, what=what, hint=hint, evidence=f"ip -4 address: {shown}")

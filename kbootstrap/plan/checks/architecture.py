@@ -11,6 +11,5 @@ def check(context: Context) -> Iterator[Finding]:
     for name, seen in context.observed.items():
         wanted = context.spec.host(name).arch
         if seen.facts.arch != wanted:
-            yield Finding(
-                check="architecture", host=name, what=f"is {seen.facts.arch}, the inventory says {wanted}", hint=f"Set arch: {seen.facts.arch}."
-            )
+            what, evidence = f"is {seen.facts.arch}, the inventory says {wanted}", f"uname -m: {seen.facts.arch}"
+            yield Finding(check="architecture", host=name, what=what, hint=f"Set arch: {seen.facts.arch}.", evidence=evidence)

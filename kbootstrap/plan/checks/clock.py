@@ -9,6 +9,7 @@ from kbootstrap.plan.checks.finding import Context, Finding
 
 REFUSED_S = 30.0
 WARNED_S = 5.0
+OPERATOR = "operator"
 
 
 def check(context: Context) -> Iterator[Finding]:
@@ -21,6 +22,9 @@ def check(context: Context) -> Iterator[Finding]:
         if abs(off_s) > WARNED_S:
             side = "ahead of" if off_s > 0 else "behind"
             what = f"its clock is {abs(off_s):.0f} s {side} the other hosts'"
-            yield Finding(
-                check="clock", host=name, what=what, hint="Start a time service: timedatectl set-ntp true.", warning=abs(off_s) <= REFUSED_S
-            )
+            hint, evidence = "Start a time service: timedatectl set-ntp true.", f"{seen.facts.clock_s:+.1f} s against this machine"
+            yield Finding(check="clock", host=name, what=what, hint=hint, warning=abs(off_s) <= REFUSED_S, evidence=evidence)
+    if abs(middle) > REFUSED_S:
+        what = f"this machine's clock is {abs(middle):.0f} s {'behind' if middle > 0 else 'ahead of'} that of the hosts, which agree"
+        hint = "Set this machine's clock: timedatectl set-ntp true; certificates are issued by it."
+        yield Finding(check="clock", host=OPERATOR, what=what, hint=hint, warning=True, evidence=f"median of the hosts: {middle:+.1f} s")

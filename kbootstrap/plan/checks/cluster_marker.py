@@ -6,16 +6,19 @@ from collections.abc import Iterator
 
 from kbootstrap.catalog import paths
 from kbootstrap.plan.checks.finding import Context, Finding
+from kbootstrap.plan.ledger import Ledger
 
 
 def check(context: Context) -> Iterator[Finding]:
+    for name, error in context.damaged.items():
+        yield Finding(check="cluster-marker", host=name, what=error.message, hint=error.hint, evidence=paths.LEDGER)
     for name, seen in context.observed.items():
-        ledger = context.ledgers[name]
+        ledger = context.ledgers.get(name, Ledger())
         if not ledger.empty and ledger.cluster_id != context.cluster_id:
             what = f"belongs to another cluster, «{ledger.cluster}» ({ledger.cluster_id})"
             hint = "Use that cluster's inventory, or remove it from there first: invoke cluster.down."
-            yield Finding(check="cluster-marker", host=name, what=what, hint=hint)
+            yield Finding(check="cluster-marker", host=name, what=what, hint=hint, evidence=f"{paths.LEDGER}: cluster_id {ledger.cluster_id}")
         elif seen.facts.ca_sha256 and seen.facts.ca_sha256 != context.ca_sha256:
             what = f"{paths.CA} is another CA's (sha256 {seen.facts.ca_sha256[:16]}, ours {context.ca_sha256[:16]})"
             hint = "A host is never the source of a CA. Restore inventory/…/pki, or clean the host of the other cluster."
-            yield Finding(check="cluster-marker", host=name, what=what, hint=hint)
+            yield Finding(check="cluster-marker", host=name, what=what, hint=hint, evidence=f"sha256sum {paths.CA}: {seen.facts.ca_sha256}")

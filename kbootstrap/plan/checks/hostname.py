@@ -8,7 +8,11 @@ from kbootstrap.plan.checks.finding import Context, Finding
 
 
 def check(context: Context) -> Iterator[Finding]:
-    for name, seen in context.observed.items():
-        if seen.facts.hostname.lower() != name:
-            what = f"calls itself «{seen.facts.hostname}»"
-            yield Finding(check="hostname", host=name, what=what, hint=f"Run there: hostnamectl set-hostname {name}; or rename it in cluster.yml.")
+    names = {host.name for host in context.spec.hosts}
+    for seen in context.hosts():
+        found = seen.facts.hostname
+        if found.lower() != seen.name:
+            other = ", as another host is called" if found.lower() in names else ""
+            hint = f"Run there: hostnamectl set-hostname {seen.name}; or rename it in cluster.yml."
+            evidence = f"/proc/sys/kernel/hostname: {found}"
+            yield Finding(check="hostname", host=seen.name, what=f"calls itself «{found}»{other}", hint=hint, evidence=evidence)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 
 from kbootstrap.plan.checks.finding import Context, Finding
 
 
 def check(context: Context) -> Iterator[Finding]:
-    same: dict[str, list[str]] = defaultdict(list)
-    for name, seen in context.observed.items():
-        if seen.facts.machine_id:
-            same[seen.facts.machine_id].append(name)
-    for names in same.values():
-        for name in names[1:]:
-            hint = "Run there: rm /etc/machine-id && systemd-machine-id-setup, then reboot."
-            yield Finding(check="machine-id", host=name, what=f"has the same machine-id as {names[0]} (a clone?)", hint=hint)
+    for seen, other, mark in context.twins(lambda seen: [seen.facts.machine_id] if seen.facts.machine_id else []):
+        what = f"has the same machine-id as {other.name} (a clone?)"
+        hint = "Run there: rm /etc/machine-id && systemd-machine-id-setup, then reboot."
+        yield Finding(check="machine-id", host=seen.name, what=what, hint=hint, evidence=f"/etc/machine-id: {mark}")

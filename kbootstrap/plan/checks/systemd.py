@@ -14,4 +14,5 @@ def check(context: Context) -> Iterator[Finding]:
         version = seen.facts.systemd
         if version < OLDEST:
             what = f"systemd is {version}, want {OLDEST} or newer" if version else "is not run by systemd"
-            yield Finding(check="systemd", host=name, what=what, hint="Use Debian 11, Ubuntu 22.04, RHEL 9 or newer.")
+            hint, evidence = "Use Debian 11, Ubuntu 22.04, RHEL 9 or newer.", f"systemctl --version: {version or 'not run by it'}"
+            yield Finding(check="systemd", host=name, what=what, hint=hint, evidence=evidence)

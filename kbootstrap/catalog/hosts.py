@@ -1,0 +1,65 @@
+"""What a host must have, and what others may have left on it: paths, units, commands and limits that the preflight asks for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kbootstrap.catalog import paths
+
+WRITTEN: Final = (
+    paths.ETCD_DATA, paths.CONTAINERD_DATA, "/var/lib/kubelet", paths.STATE, paths.BIN, paths.CNI_BIN, paths.KUBERNETES, paths.UNITS,
+    "/var/log", "/tmp", paths.RUN,  # noqa: S108  the host's, not ours
+)  # fmt: skip
+"""Where we, or the daemons that we install, write."""
+
+EXECUTED: Final = (paths.BIN, paths.CNI_BIN)
+
+REMAINS: Final = {
+    "kubeadm": ("/etc/kubernetes/manifests/kube-apiserver.yaml", "/etc/kubernetes/manifests/etcd.yaml", "/var/lib/kubelet/kubeadm-flags.env"),
+    "k3s": ("/usr/local/bin/k3s", "/etc/rancher/k3s", "/var/lib/rancher/k3s"),
+    "RKE2": ("/usr/local/bin/rke2", "/opt/rke2", "/etc/rancher/rke2", "/var/lib/rancher/rke2"),
+    "MicroK8s": ("/snap/microk8s", "/var/snap/microk8s"),
+    "k0s": ("/usr/local/bin/k0s", "/etc/k0s", "/var/lib/k0s"),
+    "minikube": ("/var/lib/minikube",),
+}
+"""What other installers leave, by name."""
+
+RUNTIMES: Final = {
+    "Docker": ("/usr/bin/dockerd", "/var/lib/docker"),
+    "containerd": ("/usr/bin/containerd", f"{paths.BIN}/containerd", f"{paths.CONTAINERD_DATA}/io.containerd.metadata.v1.bolt/meta.db"),
+    "CRI-O": ("/usr/bin/crio", "/usr/local/bin/crio"),
+}
+"""Container runtimes, by name. The paths of a containerd may be ours: only a host without a ledger is asked."""
+
+INSTALLER_UNITS: Final = {
+    "k3s.service": "k3s", "k3s-agent.service": "k3s", "rke2-server.service": "RKE2", "rke2-agent.service": "RKE2",
+    "k0scontroller.service": "k0s", "k0sworker.service": "k0s",
+}  # fmt: skip
+RUNTIME_UNITS: Final = {"docker.service": "Docker", "crio.service": "CRI-O", "containerd.service": "containerd"}
+FIREWALL_UNITS: Final = ("ufw.service", "firewalld.service")
+TIME_UNITS: Final = (
+    "systemd-timesyncd.service", "chronyd.service", "chrony.service", "ntpd.service", "ntp.service", "ntpsec.service", "openntpd.service",
+    "ptp4l.service", "phc2sys.service", "vmtoolsd.service", "open-vm-tools.service",
+)  # fmt: skip
+
+ETCD_MEMBER: Final = f"{paths.ETCD_DATA}/member"
+CNI_FOLDER: Final = "/etc/cni/net.d"
+PACKAGE_LOCKS: Final = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock", "/var/lib/rpm/.rpm.lock")
+
+COMMANDS: Final = {
+    "base64": "coreutils", "bridge": "iproute2", "find": "findutils", "flock": "util-linux", "getent": "libc-bin", "ip": "iproute2",
+    "journalctl": "systemd", "mktemp": "coreutils", "modprobe": "kmod", "mount": "mount", "nft": "nftables", "setsid": "util-linux",
+    "sha256sum": "coreutils", "swapoff": "mount", "timeout": "coreutils", "umount": "mount", "useradd": "passwd",
+}  # fmt: skip
+"""Command → Debian's package. Those that the read itself cannot do without (sh, awk, sed, stat, systemctl) end it with a message of their own."""
+
+LIMITS: Final = {"kernel.pid_max": 32768, "kernel.threads-max": 8192, "fs.file-max": 65536}
+"""The least of each that a host with 110 pods can live with; every distribution's own value is higher or equal."""
+
+FORWARDING: Final = ("net.ipv4.ip_forward", "net.bridge.bridge-nf-call-iptables")
+REGISTRY: Final = "registry.k8s.io"
+
+
+def proc(sysctl: str) -> str:
+    """The file of a kernel setting."""
+    return "/proc/sys/" + sysctl.replace(".", "/")

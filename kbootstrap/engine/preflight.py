@@ -1,0 +1,107 @@
+"""Fit or not: every host read once, every check on all of them, everything told at once. ``run.look`` and the task ``preflight.run`` share it.
+
+Alone it needs the inventory, but no artifacts and no certificates: it may be run long before anything is fetched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kbootstrap.catalog import names
+from kbootstrap.engine import gather
+from kbootstrap.engine.contact import chosen, contact
+from kbootstrap.engine.prepare import Prepared
+from kbootstrap.errors import KbError, PkiError, Problem
+from kbootstrap.model.cluster import Host
+from kbootstrap.model.events import Note
+from kbootstrap.model.facts import Observed
+from kbootstrap.model.finding import Finding, Severity
+from kbootstrap.plan import ledger as ledger_of
+from kbootstrap.plan import survey
+from kbootstrap.plan.checks import preflight
+from kbootstrap.plan.checks.finding import Context
+from kbootstrap.plan.ledger import Ledger
+from kbootstrap.remote.pool import Pool
+from kbootstrap.store import clock, pki_dir
+from kbootstrap.store.folder import Folder
+
+if TYPE_CHECKING:
+    from kbootstrap.engine.run import Request
+
+WAIVE = 'invoke preflight.run shows reasons and evidence. What you accept is waived in cluster.yml: preflight: {waive: {id: "why"}}.'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What one read of the hosts brought: *observed* of those that answered, *errors* of the others; *damaged* are ledgers that cannot be read."""
+
+    observed: Mapping[str, Observed]
+    errors: Mapping[str, KbError]
+    ledgers: Mapping[str, Ledger]
+    damaged: Mapping[str, KbError]
+    seconds: float
+
+
+def read(prepared: Prepared, pool: Pool, hosts: Sequence[Host], *, deep: bool = False, thorough: bool | None = None) -> Reading:
+    """One program on one channel per host, all hosts at once. *thorough* asks what is dear; None: only where the cluster is not installed."""
+    desired = prepared.desired if prepared.desired.hosts else None
+    began = clock.monotonic_s()
+    outcomes = pool.map(
+        lambda host, connection: gather.read(connection, desired, deep=deep, preflight=survey.probe(prepared.spec, host, thorough=thorough)),
+        hosts,
+    )
+    observed = {name: outcome.get() for name, outcome in outcomes.items() if outcome.error is None}
+    ledgers, damaged = dict[str, Ledger](), dict[str, KbError]()
+    for name, seen in observed.items():
+        try:
+            ledgers[name] = ledger_of.parse(seen.ledger, name)
+        except KbError as error:
+            damaged[name] = error
+    errors = {name: outcome.error for name, outcome in outcomes.items() if outcome.error is not None}
+    return Reading(observed=observed, errors=errors, ledgers=ledgers, damaged=damaged, seconds=clock.monotonic_s() - began)
+
+
+def judge(prepared: Prepared, reading: Reading, *, ca_sha256: str, only: Sequence[str] = ()) -> tuple[Finding, ...]:
+    """Every finding, the waived ones too; hosts that could not be read are findings like any other."""
+    context = Context(
+        spec=prepared.spec,
+        observed=reading.observed,
+        ledgers=reading.ledgers,
+        cluster_id=prepared.state.cluster_id,
+        ca_sha256=ca_sha256,
+        errors=reading.errors,
+        damaged=reading.damaged,
+    )
+    return preflight(context, only)
+
+
+def problems(findings: Sequence[Finding]) -> list[Problem]:
+    """Those that stop a run."""
+    return [Problem(where=f.host, what=f.what, hint=f.hint) for f in findings if f.severity is Severity.REFUSED]
+
+
+def note(finding: Finding) -> Note:
+    """A finding that stops nothing, as a line."""
+    text = f"{finding.what} (waived: {finding.waived})" if finding.waived else f"{finding.what}. {finding.hint}"
+    return Note(host=finding.host, text=text, warning=not finding.waived)
+
+
+def run(request: Request) -> tuple[Finding, ...]:
+    """The whole preflight of the hosts that *request* names, of the checks in its ``only``; changes nothing."""
+    known = contact(request.folder)
+    hosts = chosen(known.spec, request.limit)
+    with request.connect(known) as pool:
+        reading = read(known, pool, hosts, thorough=True)
+    request.listener(Note(text=f"read {len(reading.observed)} of {len(hosts)} hosts in {reading.seconds:.1f} s"))
+    return judge(known, reading, ca_sha256=_ca_sha256(request.folder), only=request.only)
+
+
+def _ca_sha256(folder: Folder) -> str:
+    """Of the operator's own CA certificate; "" where there is none yet: then a CA on a host is another's."""
+    try:
+        return hashlib.sha256(pki_dir.load(folder.pki).trust(names.CLUSTER_CA)).hexdigest()
+    except (PkiError, KeyError):
+        return ""

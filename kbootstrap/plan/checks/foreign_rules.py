@@ -1,0 +1,18 @@
+"""No packet rules of another installation: chains of kube-proxy, kubelet or a network plugin on a host that has nothing of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kbootstrap.plan.checks.finding import Context, Finding
+
+_SHOWN = 3
+
+
+def check(context: Context) -> Iterator[Finding]:
+    for seen in context.hosts():
+        if chains := seen.survey.chains:
+            shown = ", ".join(chains[:_SHOWN]) + (f" and {len(chains) - _SHOWN} more" if len(chains) > _SHOWN else "")
+            hint = "Reboot it, or run there: iptables-save | grep -v -e KUBE- -e CNI- -e cali- -e FLANNEL- -e CILIUM_ -e WEAVE- | iptables-restore."
+            what = f"packet rules of another installation are left: {shown}"
+            yield Finding(check="foreign-rules", host=seen.name, what=what, hint=hint, evidence=f"nft list chains: {shown}")
