@@ -18,8 +18,8 @@ machine_id=0123456789abcdef0123456789abcdef
 boot_id=a2c0
 swap=1
 ca_sha256=abcd
-address=127.0.0.1/8
-address=10.77.0.11/24
+1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever preferred_lft forever
+2: eth0    inet 10.77.0.11/24 brd 10.77.0.255 scope global eth0\\       valid_lft forever preferred_lft forever
 """
 
 
