@@ -19,6 +19,7 @@ def check(context: Context) -> Iterator[Finding]:
             hint = "Use that cluster's inventory, or remove it from there first: invoke cluster.down."
             yield Finding(check="cluster-marker", host=name, what=what, hint=hint, evidence=f"{paths.LEDGER}: cluster_id {ledger.cluster_id}")
         elif seen.facts.ca_sha256 and seen.facts.ca_sha256 != context.ca_sha256:
-            what = f"{paths.CA} is another CA's (sha256 {seen.facts.ca_sha256[:16]}, ours {context.ca_sha256[:16]})"
+            ours = context.ca_sha256[:16] or "is not made yet"
+            what = f"{paths.CA} is another CA's (sha256 {seen.facts.ca_sha256[:16]}, ours {ours})"
             hint = "A host is never the source of a CA. Restore inventory/…/pki, or clean the host of the other cluster."
             yield Finding(check="cluster-marker", host=name, what=what, hint=hint, evidence=f"sha256sum {paths.CA}: {seen.facts.ca_sha256}")
