@@ -60,7 +60,7 @@ def ufw_rule(chain: str, number: int, user_rules: str) -> UfwRule | None:
 
 
 def _said(words: str) -> str:
-    """«deny tcp 2380 0.0.0.0/0 any 10.0.0.0/24 in» → «deny 2380/tcp from 10.0.0.0/24»; what has more to it stays as it is."""
+    """«deny tcp 80 0.0.0.0/0 any 192.0.2.0/24 in» → «deny 80/tcp from 192.0.2.0/24 (in)»; what has more to it stays as it is."""
     parts = re.sub(r" comment=\S+", "", words).split()
     if len(parts) < 7:
         return words

@@ -1,0 +1,84 @@
+"""The order of a second look: all hosts trace, the probes run, all hosts end; and what a host that cannot be asked costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from kbootstrap import topology
+from kbootstrap.engine import trace
+from kbootstrap.errors import ConnectError
+from kbootstrap.model.cluster import Host
+from kbootstrap.model.reach import Pair, Proof, Verdict
+from kbootstrap.plan.attribution import script
+from kbootstrap.remote.connection import Connection
+from kbootstrap.remote.pool import Pool
+from kbootstrap.testing.builders import a_cluster
+from kbootstrap.testing.fake_host import FakeHost, reading
+
+SPEC = a_cluster(2, 1)
+PAIR = next(pair for pair in topology.pairs(SPEC) if (pair.source, pair.target, pair.port.name) == ("m1", "m2", "etcd-peer"))
+FAILED = Proof(pair=PAIR, verdict=Verdict.DROPPED)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace, "BEGIN_S", 0.2)  # a told host reads its whole input before it says anything
+
+
+def dropped(source: str, target: str) -> bytes:
+    """nft's words on a packet of PAIR that the target's policy ended."""
+    start = b"trace id 1a inet kbootstrap_trace in "
+    packet = f"packet: iif eth0 ip saddr {source} ip daddr {target} ip dscp cs0 tcp sport 40000 tcp dport {PAIR.number} tcp flags == syn"
+    return start + packet.encode() + b"\n" + start + b"policy accept \ntrace id 1a inet filter input policy drop \n"
+
+
+def test_the_cause_comes_from_what_the_target_saw() -> None:
+    source, target = SPEC.host("m1"), SPEC.host("m2")
+    said = dropped(str(source.address), str(target.address))
+    hosts = {
+        "m1": FakeHost(host="m1", scripts=[reading({})]),
+        "m2": FakeHost(host="m2", scripts=[reading({script.TRACE: (0, said)})]),
+    }
+    asked: list[Pair] = []
+
+    def again(pairs: Sequence[Pair]) -> list[Proof]:
+        asked.extend(pairs)
+        return [Proof(pair=pair, verdict=Verdict.DROPPED, detail="silence") for pair in pairs]
+
+    (proof,) = trace.attribute(SPEC, Pool(SPEC.hosts, lambda host: hosts[host.name]), [FAILED], again)
+    assert asked == [PAIR]
+    assert proof.cause is not None
+    assert (proof.cause.host, proof.cause.chain, proof.cause.rule) == ("m2", "inet filter input", "policy drop")
+    assert proof.detail == "silence"
+    for host in hosts.values():
+        (program,) = host.programs
+        assert f"{source.address} . {target.address} . tcp . {PAIR.number}" in program
+
+
+def test_a_host_that_cannot_be_asked_costs_only_its_own_words() -> None:
+    source, target = SPEC.host("m1"), SPEC.host("m2")
+
+    def connect(host: Host) -> Connection:
+        if host.name == "m1":
+            raise ConnectError("down", host="m1")
+        return FakeHost(host="m2", scripts=[reading({script.TRACE: (0, dropped(str(source.address), str(target.address)))})])
+
+    (proof,) = trace.attribute(SPEC, Pool(SPEC.hosts, connect), [FAILED], lambda pairs: [])
+    assert proof.cause is not None
+    assert proof.verdict is Verdict.DROPPED
+
+
+def test_what_is_open_at_the_second_look_has_no_cause() -> None:
+    pool = Pool(SPEC.hosts, lambda host: FakeHost(host=host.name, scripts=[reading({})]))
+    (proof,) = trace.attribute(SPEC, pool, [FAILED], lambda pairs: [Proof(pair=pair, verdict=Verdict.OPEN) for pair in pairs])
+    assert proof.ok
+    assert proof.cause is None
+
+
+def test_nothing_failed_nobody_is_asked() -> None:
+    def connect(host: Host) -> Connection:
+        raise AssertionError(host)
+
+    assert trace.attribute(SPEC, Pool(SPEC.hosts, connect), [], lambda pairs: []) == ()
