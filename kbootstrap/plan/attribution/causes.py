@@ -34,7 +34,15 @@ def _gap(blame: Blame, mine: Flow, blames: Mapping[Pair, Blame], flows: Mapping[
         for pair, other in blames.items()
         if other == blame and (flows[pair].target, flows[pair].protocol, flows[pair].port) == (mine.target, mine.protocol, mine.port)
     }
-    return Gap(protocol=mine.protocol, port=mine.port, sources=tuple(sorted(sources)), target=mine.target, hook=blame.hook, answer=blame.answer)
+    return Gap(
+        protocol=mine.protocol,
+        port=mine.port,
+        sources=tuple(sorted(sources)),
+        target=mine.target,
+        hook=blame.hook,
+        answer=blame.answer,
+        translated=blame.translated,
+    )
 
 
 def _cause(blame: Blame, gap: Gap) -> Cause:

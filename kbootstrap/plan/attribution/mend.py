@@ -15,7 +15,10 @@ OPENED: Final = frozenset({"input", "forward"})  # the hooks whose drops `firewa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """What must be let through on a host: *port* of *protocol* from *sources* to *target*, at *hook*; an *answer* has the port as its source."""
+    """What must be let through on a host: *port* of *protocol* from *sources* to *target*, at *hook*; an *answer* has the port as its source.
+
+    What is *translated* is known by the port that was asked for: to which pod's port it leads may change with every pod.
+    """
 
     protocol: str
     port: int
@@ -23,6 +26,7 @@ class Gap:
     target: IPv4Address
     hook: str
     answer: bool = False
+    translated: int = 0  # the port after translation, if the rule sees it after
 
 
 def ours(host: str, hook: str, command: str) -> str:
@@ -34,6 +38,8 @@ def nft(gap: Gap, family: str, table: str, chain: str) -> str:
     """An accept at the head of the very chain that drops."""
     asking, asked = ("daddr", "saddr") if gap.answer else ("saddr", "daddr")
     port = f"{gap.protocol} {'sport' if gap.answer else 'dport'} {gap.port}"
+    if gap.translated:
+        port = f"meta l4proto {gap.protocol} ct original proto-dst {gap.port}"
     to = f"ip {asked} {gap.target} " if gap.hook == "output" or gap.answer else ""
     return f"nft 'insert rule {family} {table} {chain} ip {asking} {_set(gap.sources)} {to}{port} accept comment \"{TAG}\"'"
 
@@ -41,6 +47,7 @@ def nft(gap: Gap, family: str, table: str, chain: str) -> str:
 def iptables(gap: Gap, program: str, table: str, chain: str) -> str:
     """An accept at the head of the base chain; iptables makes one rule for each of several sources."""
     asking, asked, port = ("-d", "-s", "--sport") if gap.answer else ("-s", "-d", "--dport")
+    port = "-m conntrack --ctorigdstport" if gap.translated else port
     to = f"{asked} {gap.target} " if gap.hook == "output" or gap.answer else ""
     where = f"-t {table} " if table != "filter" else ""
     sources = ",".join(map(str, gap.sources))
@@ -51,9 +58,10 @@ def ufw(gap: Gap) -> str:
     """In ufw's own configuration, before all its rules; one command for each source."""
     way = {"forward": "route ", "output": ""}.get(gap.hook, "")
     out = "out " if gap.hook == "output" else ""
-    to = gap.target if gap.hook == "output" else "any"
+    to = "any" if gap.hook == "forward" else gap.target  # with «any» it might be a rule that is there: ufw skips it, whatever that one does
     return "; ".join(
-        f"ufw {way}prepend allow {out}proto {gap.protocol} from {source} to {to} port {gap.port} comment {TAG}" for source in gap.sources
+        f"ufw {way}prepend allow {out}proto {gap.protocol} from {source} to {to} port {gap.translated or gap.port} comment {TAG}"
+        for source in gap.sources
     )
 
 

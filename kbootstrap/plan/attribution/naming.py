@@ -29,12 +29,14 @@ class Blame:
     hint: str = ""  # where no rule is to blame
     hook: str = ""
     answer: bool = False
+    translated: int = 0
     place: tuple[str, ...] = ()  # nftables: family, table, chain; iptables: program, table, base chain
 
 
 def by_trace(evidence: Evidence, packet: Packet, end: Step, *, answer: bool = False) -> Blame:
     """The rule, or the policy, that *packet* met last on this host."""
-    common = Blame(host=evidence.host, stack="nftables", verdict="reject" if end.rejects else "drop", hook=evidence.hook(packet, end), answer=answer)
+    verdict, hook = "reject" if end.rejects else "drop", evidence.hook(packet, end)
+    common = Blame(host=evidence.host, stack="nftables", verdict=verdict, hook=hook, answer=answer, translated=packet.translated)
     after = evidence.nft[1]
     if end.family == "ip" and (end.table, end.chain) in after:
         base = next((s.chain for s in reversed(packet.steps) if s.table == end.table and s.chain in _BUILT_IN), end.chain)

@@ -52,6 +52,7 @@ class Packet:
     source_port: int
     port: int
     outgoing: bool  # seen first at the output hook: made on this host
+    translated: int = 0  # its port since somebody translated it
     steps: list[Step] = field(default_factory=list)
 
     def asks(self, flow: Flow) -> bool:
@@ -82,9 +83,12 @@ def packets(lines: Iterable[bytes]) -> tuple[Packet, ...]:
             continue
         parts = {name: value.decode("utf-8", "replace").strip() for name, value in match.groupdict().items()}
         if parts["rest"].startswith("packet:"):
-            if parts["table"] == TABLE and parts["chain"] in (OUT, IN) and (packet := _packet(parts["chain"], parts["rest"])):
+            packet, known = _packet(parts["chain"], parts["rest"]), current.get(parts["id"])
+            if packet and parts["table"] == TABLE and parts["chain"] in (OUT, IN):
                 current[parts["id"]] = packet
                 found.append(packet)
+            elif packet and known and packet.port != known.port:
+                known.translated = packet.port
         elif parts["id"] in current and (step := _step(parts)):
             current[parts["id"]].steps.append(step)
     return tuple(found)

@@ -109,7 +109,7 @@ def test_ufw(port: int, verdict: str, place: str, mends: bool) -> None:
     found = cause("ufw", ("m1", "m2", "tcp", port))
     assert found is not None
     assert (found.stack, found.verdict, found.zone) == ("ufw", verdict, place)
-    opening = APPLY.format("m2") + f"ufw prepend allow proto tcp from 192.0.2.11 to any port {port} comment kbootstrap"
+    opening = APPLY.format("m2") + f"ufw prepend allow proto tcp from 192.0.2.11 to 192.0.2.12 port {port} comment kbootstrap"
     assert (found.hint == opening) is mends
     assert mends or "take this rule out of /etc/ufw/before.rules" in found.hint
 
