@@ -13,6 +13,7 @@ BLOBS: Final = f"{STATE}/blobs"
 HASHES: Final = f"{STATE}/hashes"
 BEFORE: Final = f"{STATE}/before"
 LEDGER: Final = "/etc/kbootstrap/host.json"
+FIREWALL_SCRIPT: Final = "/etc/kbootstrap/firewall.sh"  # beside the ledger: written before any other file of ours
 RUN: Final = "/run/kbootstrap"  # what each unit was started with, the lock
 
 KUBERNETES: Final = "/etc/kubernetes"

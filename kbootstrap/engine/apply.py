@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from kbootstrap.catalog import paths
+from kbootstrap.engine import confirm
 from kbootstrap.engine.push import AGAIN, Push
 from kbootstrap.errors import ApplyError, KbError, Problem
 from kbootstrap.model.cluster import ClusterSpec, Host
@@ -110,6 +111,8 @@ def send(applying: Applying, connection: Connection, changes: Sequence[Change], 
     steps += [(f"gate/{gate.name}", gate.text, gate.deadline_s) for gate in gates]
     if steps:
         run_steps(connection, steps, payload, applying.listener)
+    if any(confirm.needed(change) for change in changes):
+        confirm.confirm(applying.pool, applying.spec.host(connection.host), connection)
 
 
 def _host(applying: Applying, plans: Mapping[str, HostPlan], host: Host, connection: Connection) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -110,6 +111,42 @@ class Swap(Resource):
     """No swap, now and after a reboot (fstab is edited, the former text kept)."""
 
     kind: ClassVar[str] = "swap"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allow:
+    """What a firewall lets in: *protocol* (tcp, udp, any) *first* to *last* from *networks* (none: from anywhere), on its way through *hook*."""
+
+    protocol: str
+    first: int
+    last: int
+    hook: str  # input | forward
+    networks: tuple[IPv4Network, ...]
+    purpose: str
+
+    def __str__(self) -> str:
+        numbers = f"{self.first}" if self.first == self.last else f"{self.first}-{self.last}"
+        what = "everything" if self.protocol == "any" else f"{self.protocol} {numbers}"
+        where = ", ".join(str(n).removesuffix("/32") for n in self.networks) or "anywhere"
+        return f"{'forward' if self.hook == 'forward' else 'allow'} {what} from {where} ({self.purpose})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Firewall(Resource):
+    """What the host's firewall lets in. *opens* False: only looked at. *strict*: everything else is dropped by a table of our own.
+
+    *pods* is the cluster's pod range; the proxy's table and the pod network's unit come back after somebody flushed all rules («» where there is
+    none of it); *guard_s*: after so many seconds a change that nobody confirmed is taken back.
+    """
+
+    kind: ClassVar[str] = "firewall"
+    rules: tuple[Allow, ...]
+    pods: IPv4Network
+    opens: bool = True
+    strict: bool = False
+    proxy_table: str = ""
+    network_unit: str = ""
+    guard_s: int = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from kbootstrap.catalog import paths, traces
 from kbootstrap.model.plan import Action, Change
 from kbootstrap.plan import leaving_sh as text
 from kbootstrap.plan.ledger import Ledger
-from kbootstrap.resources import stat, swap
+from kbootstrap.resources import firewall, stat, swap
 from kbootstrap.resources.difference import lines, sh
 
 FORGET = f"rm -rf --one-file-system -- {paths.STATE}\nrm -f -- {paths.LEDGER}\nrmdir -- {paths.LEDGER.rpartition('/')[0]}\n"
@@ -56,6 +56,7 @@ def leave(host: str, ledger: Ledger, *, sysctl: str) -> Leaving:
     settings = {name: value for name, value in _of(ledger, "sysctl").there.items() if _writable(name, sysctl)}
     steps = (
         ("units", _units(tuple(units.entries)), 150.0),
+        ("firewall", firewall.CLOSE if _of(ledger, "firewall").entries else "", 60.0),
         ("processes", text.processes(tuple(units.entries)), 60.0),
         ("mounts", _mounts(data), 60.0),
         ("network", text.network(tuple(_of(ledger, "nft").entries)), 60.0),

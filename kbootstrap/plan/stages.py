@@ -13,12 +13,13 @@ class StageDef:
     roles: tuple[str, ...]
 
 
+FIREWALL = "FIREWALL"
 WORKERS = "WORKERS"
 RUNTIME = "RUNTIME"  # also where every image is imported
 
 STAGES: tuple[StageDef, ...] = (
     StageDef(name="HOSTS", roles=("host",)),
-    StageDef(name="FIREWALL", roles=()),
+    StageDef(name=FIREWALL, roles=("firewall", "firewall-watch")),
     StageDef(name=RUNTIME, roles=("containerd",)),
     StageDef(name="ETCD", roles=("etcd",)),
     StageDef(name="CONTROL PLANE", roles=("apiserver", "controller-manager", "scheduler")),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import ModuleType
 
-from kbootstrap.resources import binary, directory, file, image, module, package, service, swap, sysctl, user
+from kbootstrap.resources import binary, directory, file, firewall, image, module, package, service, swap, sysctl, user
 
 KINDS: Mapping[str, ModuleType] = {
     "user": user,
@@ -18,6 +18,7 @@ KINDS: Mapping[str, ModuleType] = {
     "module": module,
     "directory": directory,
     "file": file,
+    "firewall": firewall,
     "sysctl": sysctl,
     "swap": swap,
     "binary": binary,

@@ -29,6 +29,7 @@ from kbootstrap.pki.profiles import CAS, PLACES
 from kbootstrap.render import encryption
 from kbootstrap.render.context import Inputs, view
 from kbootstrap.render.env import Renderer
+from kbootstrap.rolebook.openings import openings
 from kbootstrap.rolebook.predicates import PREDICATES
 from kbootstrap.rolebook.role import Input, On, RoleDef, Rollout, ServiceDef
 
@@ -140,6 +141,8 @@ def expand(world: World, role: RoleDef, host: Host) -> Iterator[Resource]:
     yield from _kernel(role, host)
     if role.swap and host.host.swap == "off":
         yield Swap(name="swap")
+    if role.firewall:
+        yield openings(world.spec, host)
     yield from (Binary(name=b.target, blob=_blob(world.binaries[host.arch], role, b.name)) for b in role.binaries)
     groups: dict[Input, list[File]] = {
         Input.CERTS: list(_certs(world, role, host)),

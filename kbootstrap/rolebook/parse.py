@@ -168,6 +168,7 @@ _ROLE: Final[Mapping[str, Reader]] = {
     "modules": _many(_text),
     "sysctl": _pairs,
     "swap": _word(("off",)),
+    "firewall": _word(("matrix",)),
     "binaries": _many(_binary),
     "images": _many(_text),
     "certs": _many(_text),

@@ -27,6 +27,7 @@ PREDICATES: Final[Mapping[str, Predicate]] = MappingProxyType(
         "endpoint-gateway": _endpoint(EndpointKind.GATEWAY),
         "plugin-routes": _plugin(Plugin.ROUTES),
         "plugin-vxlan": _plugin(Plugin.VXLAN),
+        "firewall-managed": lambda _spec, host: host.firewall.opens,
         "plugin-bridge": _plugin(Plugin.ROUTES, Plugin.VXLAN),
     }
 )

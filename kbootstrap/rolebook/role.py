@@ -104,6 +104,7 @@ class RoleDef:
     modules: tuple[str, ...] = ()
     sysctl: tuple[tuple[str, str], ...] = ()
     swap: str = ""  # "off": swapped off for good, unless the host's own setting leaves it (as with sysctl and modules)
+    firewall: str = ""  # "matrix": let in what the table of ports says
     binaries: tuple[BinaryDef, ...] = ()
     images: tuple[str, ...] = ()
     certs: tuple[str, ...] = ()

@@ -23,15 +23,17 @@ _NAME = "which lab (several may stand side by side)"
         "workers": "how many workers (w1, w2 …)",
         "name": _NAME,
         "mirror": "Debian mirror for the base image; the machine's own apt source by default",
+        "packages": "Debian packages that the hosts have beside the usual ones, comma-separated (ufw, firewalld)",
         "json": JSON_HELP,
     },
 )
 @reported
-def up(_: Context, masters: int = 3, workers: int = 2, name: str = "lab", mirror: str = "", json: bool = False) -> None:
+def up(_: Context, masters: int = 3, workers: int = 2, name: str = "lab", mirror: str = "", packages: str = "", json: bool = False) -> None:
     """Make practice hosts with real systemd, sshd and firewall, and their inventory in inventory/<name>. Root only."""
     from kbootstrap import lab
 
-    _show(lab.up(name=name, masters=masters, workers=workers, mirror=mirror, say=complain), as_json=json)
+    extra = tuple(part.strip() for part in packages.split(",") if part.strip())
+    _show(lab.up(name=name, masters=masters, workers=workers, packages=extra, mirror=mirror, say=complain), as_json=json)
 
 
 @task(auto_shortflags=False, help={"name": _NAME, "json": JSON_HELP})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ import yaml
 
 from kbootstrap.model.plan import Change
 from kbootstrap.model.resource import (
+    Allow,
     Binary,
     Blob,
     ContainerImage,
     Directory,
     File,
+    Firewall,
     Manifest,
     Module,
     Node,
@@ -38,7 +41,7 @@ from kbootstrap.resources.difference import Difference, Order
 
 ROOT = Path(__file__).parents[1] / "cases"
 RESOURCES: dict[str, type[Resource]] = {
-    kind.kind: kind for kind in (Binary, ContainerImage, Directory, File, Manifest, Module, Node, Package, Service, Swap, Sysctl, User)
+    kind.kind: kind for kind in (Binary, ContainerImage, Directory, File, Firewall, Manifest, Module, Node, Package, Service, Swap, Sysctl, User)
 }
 CASES = sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.glob("*/*.yml"))
 VALUES: dict[str, Callable[[Any], Any]] = {
@@ -47,6 +50,8 @@ VALUES: dict[str, Callable[[Any], Any]] = {
     "blob": lambda blob: Blob(sha256=blob["sha256"], size=blob["size"], path=Path("artifact")),
     "binaries": tuple,
     "taints": tuple,
+    "rules": lambda rules: tuple(Allow(**{**rule, "networks": tuple(map(IPv4Network, rule["networks"]))}) for rule in rules),
+    "pods": IPv4Network,
 }
 
 
@@ -64,7 +69,8 @@ def found(kind: str, case: dict[str, Any]) -> dict[str, Any]:
     seen = KINDS[kind].parse(case["observed"] or "").get(want.name)
     more = {"changing": frozenset(case["changing"])} if "changing" in case else {}
     difference = KINDS[kind].diff(want, seen, **more)
-    return told(difference, KINDS[kind].commands(want, difference)) if difference else {}
+    order = KINDS[kind].commands(want, difference) if difference and kind != "firewall" else None  # its script is golden
+    return told(difference, order) if difference else {}
 
 
 def told(difference: Difference | Change, order: Order | None = None) -> dict[str, Any]:

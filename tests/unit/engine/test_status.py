@@ -30,9 +30,15 @@ from kbootstrap.testing.fake_host import FakeHost, reading
 
 Sections = dict[str, tuple[int, bytes]]
 ID = "6568bd51-8664-40be-8ecb-4186f47b149c"
-ALL = ("containerd", "kb-endpoint", "kubelet", "kube-proxy", "kb-routes")
+ALL = ("kb-firewall", "containerd", "kb-endpoint", "kubelet", "kube-proxy", "kb-routes")
 MASTERS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
-VERSIONS = {"containerd": "containerd github.com/containerd/containerd/v2 2.3.4 ", "etcd": "etcd Version: 3.6.14", "kb-endpoint": "", "kb-routes": ""}
+VERSIONS = {
+    "containerd": "containerd github.com/containerd/containerd/v2 2.3.4 ",
+    "etcd": "etcd Version: 3.6.14",
+    "kb-endpoint": "",
+    "kb-firewall": "",
+    "kb-routes": "",
+}
 INVENTORY = {
     "cluster": "lab",
     "kubernetes": "1.36.3",

@@ -13,8 +13,10 @@ from kbootstrap.model.cluster import ClusterSpec, Endpoint, EndpointKind, Host, 
 from kbootstrap.model.resource import Blob, File
 from kbootstrap.plan.stages import STAGES
 from kbootstrap.render.env import Renderer
+from kbootstrap.resources.firewall import script
 from kbootstrap.rolebook import parse
 from kbootstrap.rolebook.expand import World, applies, expand
+from kbootstrap.rolebook.openings import openings
 from kbootstrap.rolebook.role import RoleDef
 from kbootstrap.testing import golden
 from kbootstrap.testing.builders import a_cluster, a_pki
@@ -64,7 +66,8 @@ def texts(spec: ClusterSpec, host: Host) -> dict[str, str]:
     here = world(spec)
     resources = (resource for role in roles() if applies(role, spec, host) for resource in expand(here, role, host))
     files = (r for r in resources if isinstance(r, File) and not r.secret)
-    return {f.name.removeprefix("/"): f.content.decode() for f in files if not f.name.startswith((paths.PKI, paths.ETCD_PKI))}
+    found = {f.name.removeprefix("/"): f.content.decode() for f in files if not f.name.startswith((paths.PKI, paths.ETCD_PKI))}
+    return found | {paths.FIREWALL_SCRIPT.removeprefix("/"): script.build(script.complete(openings(spec, host), (22,)))}
 
 
 def manifests(spec: ClusterSpec) -> dict[str, str]:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# start|stop: routes to the pods of the other hosts; ours are told from others by their protocol number.
+# start|stop|masquerade: routes to the pods of the other hosts; ours are told from others by their protocol number.
 set -eu
 
 stop() {
@@ -14,6 +14,10 @@ start() {
   ip -4 route replace 10.244.2.0/24 via 10.77.0.13 proto 201 # m3
   ip -4 route replace 10.244.3.0/24 via 10.77.0.21 proto 201 # w1
   ip -4 route replace 10.244.4.0/24 via 10.77.0.22 proto 201 # w2
+  masquerade
+}
+
+masquerade() {
 # Replaced as one transaction: the first line makes sure that there is something to delete.
 nft -f - <<'RULES'
 table ip kbootstrap
@@ -33,6 +37,7 @@ RULES
 
 case "$1" in
 start) start ;;
+masquerade) masquerade ;; # somebody flushed all rules
 stop)
   stop
   nft delete table ip kbootstrap

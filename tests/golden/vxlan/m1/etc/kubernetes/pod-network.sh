@@ -1,5 +1,5 @@
 #!/bin/sh
-# start|stop: a VXLAN to the other hosts with static entries, so that nothing is flooded and nothing learned.
+# start|stop|masquerade: a VXLAN to the other hosts with static entries, so that nothing is flooded and nothing learned.
 set -eu
 device=kb-vxlan
 
@@ -22,6 +22,10 @@ start() {
   ip link set "$device" up
   # Services are addresses of no interface: a host without a default route must still have a way there, or its own daemons cannot call them.
   ip -4 route replace 10.96.0.0/16 dev lo src 10.77.0.11 proto 201
+  masquerade
+}
+
+masquerade() {
 # Replaced as one transaction: the first line makes sure that there is something to delete.
 nft -f - <<'RULES'
 table ip kbootstrap
@@ -41,6 +45,7 @@ RULES
 
 case "$1" in
 start) start ;;
+masquerade) masquerade ;; # somebody flushed all rules
 stop)
   stop
   nft delete table ip kbootstrap

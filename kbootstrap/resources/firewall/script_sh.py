@@ -1,0 +1,176 @@
+"""The text of the host's script; ``@NAME@`` are its blanks. Each function does nothing where its work is done already."""
+
+from __future__ import annotations
+
+from typing import Final
+
+BODY: Final = r"""#!/bin/sh
+# open|close|watch|confirm|rollback: what the cluster needs of this host's firewall. Written by kbootstrap, which told from its table of ports:
+@ALLOWED@set -u
+export LC_ALL=C
+tag=@TAG@ strict='@STRICT@' proxy_table='@PROXY@' network_unit='@NETWORK@'
+self=@SELF@ guard=@GUARD@
+@FUNCTIONS@
+nft_rules() { case "$1" in
+@NFT@
+esac; }
+iptables_rules() { case "$1" in
+@IPTABLES@
+esac; }
+policy() { case "$1" in
+@POLICY@
+esac; }
+ufw_block() { cat <<'RULES'
+# kbootstrap @TAG@: begin
+@UFW_BLOCK@
+# kbootstrap: end
+RULES
+}
+
+# One transaction for each chain: ours is filled anew, and the jump to it goes to the head.
+open_nft() { # family table chain hook
+  {
+    printf 'add chain %s %s kbootstrap-%s\nflush chain %s %s kbootstrap-%s\n' "$1" "$2" "$4" "$1" "$2" "$4"
+    nft_rules "$4" | sed "s/^/add rule $1 $2 kbootstrap-$4 /"
+    jumps "$1" "$2" "$3"
+    printf 'insert rule %s %s %s jump kbootstrap-%s comment "kbootstrap %s"\n' "$1" "$2" "$3" "$4" "$tag"
+  } | nft -f -
+}
+jumps() {
+  nft -a list chain "$1" "$2" "$3" | sed -n "s/.*comment \"kbootstrap [0-9a-f]*\" # handle \([0-9]*\)\$/delete rule $1 $2 $3 handle \1/p"
+}
+close_nft() {
+  {
+    jumps "$1" "$2" "$3"
+    ! nft list chain "$1" "$2" "kbootstrap-$4" >/dev/null 2>&1 || printf 'delete chain %s %s kbootstrap-%s\n' "$1" "$2" "$4"
+  } | nft -f -
+}
+# iptables prints native chains with a warning or not at all, so its tables get ours in its own words.
+open_iptables() { # tool chain hook
+  {
+    printf '*filter\n:kbootstrap-%s - [0:0]\n' "$3"
+    iptables_rules "$3" | sed "s/^/-A kbootstrap-$3 /"
+    "$1" -w -S "$2" | sed -n 's/^-A \(.*--comment "kbootstrap .*\)/-D \1/p'
+    printf -- '-I %s 1 -m comment --comment "kbootstrap %s" -j kbootstrap-%s\nCOMMIT\n' "$2" "$tag" "$3"
+  } | "$1-restore" -w --noflush
+}
+close_iptables() {
+  {
+    printf '*filter\n:kbootstrap-%s - [0:0]\n' "$3"
+    "$1" -w -S "$2" | sed -n 's/^-A \(.*--comment "kbootstrap .*\)/-D \1/p'
+    printf -- '-X kbootstrap-%s\nCOMMIT\n' "$3"
+  } | "$1-restore" -w --noflush
+}
+open_chains() {
+  chains | while read -r _ tool family table chain hook found rules filters; do
+    if [ "$tool" = nft ]; then want=$(nft_rules "$hook" | wc -l); else want=$(iptables_rules "$hook" | wc -l); fi
+    [ "$filters" = 1 ] || continue
+    [ "$found" != "$tag" ] || [ "$rules" != "$want" ] || continue
+    if [ "$tool" = nft ]; then open_nft "$family" "$table" "$chain" "$hook"; else open_iptables "$tool" "$chain" "$hook"; fi ||
+      { echo "$family $table $chain ($tool) takes no rules of ours" >&2; return 1; }
+  done
+}
+close_chains() {
+  chains | while read -r _ tool family table chain hook found rules _; do
+    [ "$found" != - ] || [ "$rules" != 0 ] || continue
+    if [ "$tool" = nft ]; then close_nft "$family" "$table" "$chain" "$hook"; else close_iptables "$tool" "$chain" "$hook"; fi || return 1
+  done
+}
+
+# ufw reads its own files again at every reload and boot; before.rules is the one that can tell a NodePort by the port that was asked for.
+ufw_without() { sed '/^# kbootstrap [0-9a-f]*: begin$/,/^# kbootstrap: end$/d' @UFW@; }
+ufw_put() { # text from standard input
+  cp -a @UFW@ @UFW@.kb-new && cat >@UFW@.kb-new && sync @UFW@.kb-new && mv -f @UFW@.kb-new @UFW@ && { ! ufw_active || ufw reload >/dev/null; }
+}
+open_ufw() {
+  ufw_active && [ "$(tag_in @UFW@)" != "$tag" ] || return 0
+  ufw_block >"$self.ufw"
+  ufw_without | awk -v block="$self.ufw" '
+    /^\*/ { table = $0 }
+    /^COMMIT/ && table ~ /^\*filter/ && !done { while ((getline line < block) > 0) print line; done = 1 }
+    { print }' >"$self.rules" && ufw_put <"$self.rules"
+  rc=$?; rm -f "$self.ufw" "$self.rules"; return $rc
+}
+close_ufw() {
+  [ -n "$(tag_in @UFW@)" ] || return 0
+  ufw_without >"$self.rules" && ufw_put <"$self.rules"
+  rc=$?; rm -f "$self.rules"; return $rc
+}
+
+# firewalld: policies of our own, which only a reload reads; the zones stay as they are.
+open_firewalld() {
+  firewalld_active && [ "$(tag_in @POLICIES@/kbootstrap-*.xml)" != "$tag" ] || return 0
+  for h in input forward; do
+    policy "$h" >"$self.policy" && install -D -m 0644 "$self.policy" "@POLICIES@/kbootstrap-$h.xml" || return 1
+  done
+  rm -f "$self.policy"
+  firewall-cmd --quiet --reload
+}
+close_firewalld() {
+  ls @POLICIES@/kbootstrap-*.xml >/dev/null 2>&1 || return 0
+  rm -f @POLICIES@/kbootstrap-*.xml
+  ! firewalld_active || firewall-cmd --quiet --reload
+}
+
+open_strict() {
+  [ -n "$strict" ] || { close_strict; return; }
+  [ "$(strict_tag)" != "$tag" ] || return 0
+  {
+    printf 'table inet kbootstrap\ndelete table inet kbootstrap\ntable inet kbootstrap {\n'
+    printf 'chain input {\ntype filter hook input priority filter; policy drop;\n'
+    printf 'meta l4proto { icmp, ipv6-icmp } accept comment "kbootstrap %s"\n' "$tag"
+    nft_rules input
+    printf '}\nchain forward {\ntype filter hook forward priority filter; policy drop;\n'
+    nft_rules forward
+    printf '}\n}\n'
+  } | nft -f -
+}
+close_strict() { ! nft list tables | grep -qx 'table inet kbootstrap' || nft delete table inet kbootstrap; }
+
+# What else goes when somebody flushes all rules: kube-proxy looks only hourly, the pods' own table nobody looks at. A proxy that has just started
+# is about to make its table.
+mend_cluster() {
+  have=$(nft list tables 2>/dev/null)
+  if [ -n "$proxy_table" ] && ! printf '%s\n' "$have" | grep -qx "table $proxy_table" && systemctl -q is-active kube-proxy.service; then
+    read -r now _ </proc/uptime
+    since=$(systemctl show -p ActiveEnterTimestampMonotonic --value kube-proxy.service)
+    if [ $(( ${now%.*} - since / 1000000 )) -gt 10 ]; then echo 'kube-proxy has lost its rules'; systemctl restart kube-proxy.service; fi
+  fi
+  if [ -n "$network_unit" ] && ! printf '%s\n' "$have" | grep -qx 'table ip kbootstrap' && systemctl -q is-active "$network_unit"; then
+    echo 'the pod network has lost its rules'; sh @NETWORK_SCRIPT@ masquerade
+  fi
+}
+repair() { open_chains; open_strict; mend_cluster; }
+# Reloads come in one transaction, which is mended at once, or in several, which are mended when nothing more comes. What nft does not tell of
+# (legacy iptables, a proxy that lost its rules as it started) is seen by the clock.
+watch() {
+  [ ! -e "$self.unconfirmed" ] || systemctl -q is-active "$guard.timer" || rollback
+  [ -e "$self" ] && command -v nft >/dev/null || exec sleep infinity
+  { echo now; while sleep 15; do echo again; done & nft monitor destroy; kill $!; } | while IFS= read -r _; do
+    repair
+    timeout 0.3 cat >/dev/null
+    repair
+  done
+}
+
+open_all() { open_ufw && open_firewalld && open_chains && open_strict; }
+close_all() { close_strict; close_chains && close_firewalld && close_ufw; }
+# The rules of before: those of the script of before, or none.
+rollback() {
+  close_all
+  if [ -e "$self.before" ]; then mv -f "$self.before" "$self"; sh "$self" open; else rm -f "$self"; fi
+  rm -f "$self.unconfirmed"
+}
+
+case "${1:-}" in
+open) open_all ;;
+close) close_all ;;
+watch) watch ;;
+rollback) rollback ;;
+confirm)
+  [ -e "$self.unconfirmed" ] || { echo 'it was taken back already'; exit 1; }
+  systemctl stop "$guard.timer"; rm -f "$self.unconfirmed" "$self.before"
+  ;;
+*) echo "usage: $0 open|close|watch|confirm|rollback" >&2; exit 2 ;;
+esac
+"""
