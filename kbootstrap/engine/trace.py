@@ -14,7 +14,7 @@ from typing import Final
 
 from kbootstrap.errors import KbError
 from kbootstrap.model.cluster import ClusterSpec, Host
-from kbootstrap.model.reach import Pair, Proof
+from kbootstrap.model.reach import Pair, Proof, Verdict
 from kbootstrap.plan.attribution import causes, evidence, flow, script
 from kbootstrap.plan.attribution.evidence import Evidence
 from kbootstrap.plan.attribution.flow import Flow
@@ -28,6 +28,13 @@ BEGIN_S: Final = 30.0  # until every host traces; who does not by then is left o
 SETTLE_S: Final = 0.2  # between the last packet and the end of the trace
 
 Again = Callable[[Sequence[Pair]], Iterable[Proof]]
+
+
+def explained(spec: ClusterSpec, pool: Pool, proofs: Sequence[Proof], again: Again) -> tuple[Proof, ...]:
+    """All of *proofs*, in their order, those that failed with their causes. What could not be asked cannot be asked again."""
+    failed = [proof for proof in proofs if not proof.ok and proof.verdict is not Verdict.UNPROVEN]
+    found = {proof.pair: proof for proof in attribute(spec, pool, failed, again)}
+    return tuple(found.get(proof.pair, proof) for proof in proofs)
 
 
 def attribute(spec: ClusterSpec, pool: Pool, failed: Sequence[Proof], again: Again) -> tuple[Proof, ...]:

@@ -1,8 +1,11 @@
-"""The command that mends a cause, exact and copyable, in the words of who manages the rule. Opening for the cluster's hosts beats deleting a rule."""
+"""The command that mends a cause, exact and copyable, in the words of who manages the rule. Opening for the cluster's hosts beats deleting a rule.
+
+A rule of the matrix is opened as a whole: of a range three ports are proven, and all are needed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Final
@@ -11,70 +14,94 @@ from kbootstrap.resources.difference import sh
 
 TAG: Final = "kbootstrap"
 OPENED: Final = frozenset({"input", "forward"})  # the hooks whose drops `firewall.apply` overrules
+TOO_LONG: Final = 400  # nobody types that; the project's own command does the same
+Range = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """What must be let through on a host: *port* of *protocol* from *sources* to *target*, at *hook*; an *answer* has the port as its source.
+    """What must be let through on a host: *ports* of *protocol* from *sources* to *target*, at *hook*; *answer*: they are the source's ports there.
 
     What is *translated* is known by the port that was asked for: to which pod's port it leads may change with every pod.
     """
 
     protocol: str
-    port: int
+    ports: tuple[Range, ...]
     sources: tuple[IPv4Address, ...]
     target: IPv4Address
     hook: str
     answer: bool = False
     translated: int = 0  # the port after translation, if the rule sees it after
 
+    @property
+    def both(self) -> bool:
+        """Sources alone do not tell it from others': at the output hook they are all this host's own."""
+        return self.hook == "output" or self.answer
 
-def ours(host: str, hook: str, command: str) -> str:
+
+def ours(host: str, hook: str, commands: Sequence[str]) -> str:
     """The project's own command first, where it opens such rules; else only the foreign one, on its host."""
-    return f"invoke firewall.apply --limit {host}   or on {host}: {command}" if hook in OPENED else f"on {host}: {command}"
+    foreign = f"on {host}: {'; '.join(commands)}"
+    if hook not in OPENED:
+        return foreign
+    apply = f"invoke firewall.apply --limit {host}"
+    return apply if len(foreign) > TOO_LONG else f"{apply}   or {foreign}"
 
 
-def nft(gap: Gap, family: str, table: str, chain: str) -> str:
+def nft(gap: Gap, family: str, table: str, chain: str) -> Iterator[str]:
     """An accept at the head of the very chain that drops."""
     asking, asked = ("daddr", "saddr") if gap.answer else ("saddr", "daddr")
-    port = f"{gap.protocol} {'sport' if gap.answer else 'dport'} {gap.port}"
+    port = f"{gap.protocol} {'sport' if gap.answer else 'dport'}"
     if gap.translated:
-        port = f"meta l4proto {gap.protocol} ct original proto-dst {gap.port}"
-    to = f"ip {asked} {gap.target} " if gap.hook == "output" or gap.answer else ""
-    return f"nft 'insert rule {family} {table} {chain} ip {asking} {_set(gap.sources)} {to}{port} accept comment \"{TAG}\"'"
+        port = f"meta l4proto {gap.protocol} ct original proto-dst"
+    to = f"ip {asked} {gap.target} " if gap.both else ""
+    match = f"ip {asking} {_set(map(str, gap.sources))} {to}{port} {_set(_ranges(gap, '-'))}"
+    yield f"nft 'insert rule {family} {table} {chain} {match} accept comment \"{TAG}\"'"
 
 
-def iptables(gap: Gap, program: str, table: str, chain: str) -> str:
+def iptables(gap: Gap, program: str, table: str, chain: str) -> Iterator[str]:
     """An accept at the head of the base chain; iptables makes one rule for each of several sources."""
-    asking, asked, port = ("-d", "-s", "--sport") if gap.answer else ("-s", "-d", "--dport")
-    port = "-m conntrack --ctorigdstport" if gap.translated else port
-    to = f"{asked} {gap.target} " if gap.hook == "output" or gap.answer else ""
+    asking, asked, word = ("-d", "-s", "sport") if gap.answer else ("-s", "-d", "dport")
+    to = f"{asked} {gap.target} " if gap.both else ""
     where = f"-t {table} " if table != "filter" else ""
+    ranges = list(_ranges(gap, ":"))
+    if gap.translated:
+        ports = [f"-m conntrack --ctorigdstport {each}" for each in ranges]
+    else:
+        ports = [f"-m multiport --{word}s {','.join(ranges)}" if len(ranges) > 1 else f"--{word} {ranges[0]}"]
     sources = ",".join(map(str, gap.sources))
-    return f"{program} {where}-I {chain} 1 -p {gap.protocol} {asking} {sources} {to}{port} {gap.port} -m comment --comment {TAG} -j ACCEPT"
+    for port in ports:
+        yield f"{program} {where}-I {chain} 1 -p {gap.protocol} {asking} {sources} {to}{port} -m comment --comment {TAG} -j ACCEPT"
 
 
-def ufw(gap: Gap) -> str:
+def ufw(gap: Gap) -> Iterator[str]:
     """In ufw's own configuration, before all its rules; one command for each source."""
-    way = {"forward": "route ", "output": ""}.get(gap.hook, "")
+    way = "route " if gap.hook == "forward" else ""
     out = "out " if gap.hook == "output" else ""
     to = "any" if gap.hook == "forward" else gap.target  # with «any» it might be a rule that is there: ufw skips it, whatever that one does
-    return "; ".join(
-        f"ufw {way}prepend allow {out}proto {gap.protocol} from {source} to {to} port {gap.translated or gap.port} comment {TAG}"
-        for source in gap.sources
-    )
+    ports = gap.translated or ",".join(_ranges(gap, ":"))
+    for source in gap.sources:
+        yield f"ufw {way}prepend allow {out}proto {gap.protocol} from {source} to {to} port {ports} comment {TAG}"
 
 
-def firewalld(gap: Gap, zone: str) -> str:
-    """Rich rules that come before the zone's own denials, permanent, then loaded."""
-    rules = (
-        f'rule priority="-100" family="ipv4" source address="{source}" port port="{gap.port}" protocol="{gap.protocol}" accept'
-        for source in gap.sources
-    )
-    words = " ".join(sh(f"--add-rich-rule={rule}") for rule in rules)
+def firewalld(gap: Gap) -> Iterator[str]:
+    """Rich rules (as options of firewall-cmd) that come before the zone's own denials."""
+    for source in gap.sources:
+        for ports in _ranges(gap, "-"):
+            match = f'family="ipv4" source address="{source}" port port="{ports}" protocol="{gap.protocol}"'
+            yield sh(f'--add-rich-rule=rule priority="-100" {match} accept')
+
+
+def in_zone(zone: str, options: Sequence[str]) -> str:
+    """*options* written down permanently, then loaded; without a zone it is firewalld's default."""
     where = f"--zone={zone} " if zone else ""
-    return f"firewall-cmd --permanent {where}{words} && firewall-cmd --reload"
+    return f"firewall-cmd --permanent {where}{' '.join(options)} && firewall-cmd --reload"
 
 
-def _set(addresses: Sequence[IPv4Address]) -> str:
-    return str(addresses[0]) if len(addresses) == 1 else f"{{ {', '.join(map(str, addresses))} }}"
+def _ranges(gap: Gap, dash: str) -> Iterator[str]:
+    return (str(first) if first == last else f"{first}{dash}{last}" for first, last in gap.ports)
+
+
+def _set(words: Iterator[str]) -> str:
+    found = list(words)
+    return found[0] if len(found) == 1 else f"{{ {', '.join(found)} }}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kbootstrap.plan.attribution import mend, places, saved
@@ -93,16 +94,22 @@ def _rejects(rule: Rule | None) -> bool:
     return rule is not None and rule.target == "REJECT"
 
 
-def hint(blame: Blame, gap: Gap) -> str:
-    """What mends *blame* for the pairs of *gap*."""
+def hint(blame: Blame, gaps: Sequence[Gap]) -> str:
+    """What mends *blame* for the pairs of *gaps*."""
     if blame.hint:
         return blame.hint
+    if blame.stack == "ufw" and blame.zone.startswith("/etc/"):
+        return f"on {blame.host}: take this rule out of {blame.zone.partition(',')[0]}, then ufw reload: it comes before every rule of ufw's own"
     if blame.stack == "firewalld" and blame.hook in mend.OPENED:
-        return mend.ours(blame.host, blame.hook, mend.firewalld(gap, blame.zone))
+        commands = [mend.in_zone(blame.zone, [option for gap in gaps for option in mend.firewalld(gap)])]
+    else:
+        commands = [command for gap in gaps for command in _commands(blame, gap)]
+    return mend.ours(blame.host, blame.hook, commands)
+
+
+def _commands(blame: Blame, gap: Gap) -> Iterator[str]:
     if blame.stack == "ufw":
-        if blame.zone.startswith("/etc/"):
-            return f"on {blame.host}: take this rule out of {blame.zone.partition(',')[0]}, then ufw reload: it comes before every rule of ufw's own"
-        return mend.ours(blame.host, blame.hook, mend.ufw(gap))
+        return mend.ufw(gap)
     if blame.stack.startswith("iptables"):
-        return mend.ours(blame.host, blame.hook, mend.iptables(gap, *blame.place))
-    return mend.ours(blame.host, blame.hook, mend.nft(gap, *blame.place))
+        return mend.iptables(gap, *blame.place)
+    return mend.nft(gap, *blame.place)

@@ -82,3 +82,17 @@ def test_nothing_failed_nobody_is_asked() -> None:
         raise AssertionError(host)
 
     assert trace.attribute(SPEC, Pool(SPEC.hosts, connect), [], lambda pairs: []) == ()
+
+
+def test_only_what_failed_is_asked_again() -> None:
+    pool = Pool(SPEC.hosts, lambda host: FakeHost(host=host.name, scripts=[reading({})]))
+    others = [pair for pair in topology.pairs(SPEC) if pair != PAIR][:2]
+    proofs = (Proof(pair=others[0], verdict=Verdict.OPEN), FAILED, Proof(pair=others[1], verdict=Verdict.UNPROVEN, detail="why"))
+    asked: list[Pair] = []
+
+    def again(pairs: Sequence[Pair]) -> list[Proof]:
+        asked.extend(pairs)
+        return []
+
+    assert trace.explained(SPEC, pool, proofs, again) == proofs
+    assert asked == [PAIR]

@@ -40,7 +40,8 @@ def cause(name: str, pair: tuple[str, str, str, int], *others: tuple[str, str, s
 
 def _pair(pair: tuple[str, str, str, int]) -> Pair:
     source, target, protocol, number = pair
-    port = ports.NODEPORT_UDP if protocol == "udp" else ports.NODEPORT_TCP
+    alone = [port for port in ports.PORTS if (port.first, port.last, port.protocol) == (number, number, protocol)]
+    port = alone[0] if alone else ports.NODEPORT_TCP
     return Pair(port=port, source=source, target=target, number=number)
 
 
@@ -74,7 +75,7 @@ def _flow(pair: tuple[str, str, str, int]) -> Flow:
         ),
         pytest.param(
             30000, "reject", "iptables filter mine", "-p tcp -m multiport --dports 30000:30010 -j REJECT --reject-with icmp-port-unreachable",
-            "iptables -I INPUT 1 -p tcp -s 192.0.2.11 --dport 30000 -m comment --comment kbootstrap -j ACCEPT", id="iptables-REJECT",
+            "iptables -I INPUT 1 -p tcp -s 192.0.2.11 --dport 30000:32767 -m comment --comment kbootstrap -j ACCEPT", id="iptables-REJECT",
         ),
     ],
 )  # fmt: skip
@@ -94,6 +95,13 @@ def test_one_command_for_all_sources_that_a_rule_ends() -> None:
     found = cause("native", ("m1", "m2", "tcp", 2380), ("m3", "m2", "tcp", 2380), ("m3", "m2", "tcp", 10250))
     assert found is not None
     assert "ip saddr { 192.0.2.11, 192.0.2.13 } tcp dport 2380 accept" in found.hint
+
+
+def test_one_command_for_all_ports_that_a_policy_ends_and_not_one_hole_more() -> None:
+    found = cause("ufw", ("m1", "m2", "tcp", 6443), ("m1", "m2", "tcp", 30000), ("m1", "m2", "udp", 8472))
+    assert found is not None
+    start = "ufw prepend allow proto {} from 192.0.2.11 to 192.0.2.12 port {} comment kbootstrap"
+    assert found.hint == APPLY.format("m2") + f"{start.format('tcp', '6443,30000:32767')}; {start.format('udp', '8472')}"
 
 
 @pytest.mark.parametrize(
@@ -136,7 +144,7 @@ def test_legacy_iptables_by_its_counters() -> None:
     assert tcp is not None
     assert (tcp.stack, tcp.verdict, tcp.chain) == ("iptables-legacy", "drop", "iptables-legacy filter away")
     assert tcp.rule == "-p tcp -m multiport --dports 30000,30005 -j DROP"
-    assert tcp.hint.endswith("iptables-legacy -I INPUT 1 -p tcp -s 192.0.2.11 --dport 30000 -m comment --comment kbootstrap -j ACCEPT")
+    assert tcp.hint.endswith("iptables-legacy -I INPUT 1 -p tcp -s 192.0.2.11 --dport 30000:32767 -m comment --comment kbootstrap -j ACCEPT")
     udp = cause("legacy", ("m1", "m2", "udp", 8472))
     assert udp is not None
     assert (udp.verdict, udp.rule.split(" -j ")[1]) == ("reject", "REJECT --reject-with icmp-port-unreachable")
@@ -165,7 +173,9 @@ def test_before_routing_and_on_the_way_to_a_pod() -> None:
     assert (early.chain, early.hint.startswith("on m2: nft")) == ("ip mine early", True), "firewall.apply opens only at input and forward"
     forwarded = cause("ends", ("m1", "m2", "tcp", 31000))
     assert forwarded is not None
-    assert (forwarded.chain, forwarded.rule, forwarded.hint.startswith("invoke firewall.apply")) == ("ip mine through", "policy drop", True)
+    assert (forwarded.chain, forwarded.rule) == ("ip mine through", "policy drop")
+    rule = "ip saddr 192.0.2.11 meta l4proto tcp ct original proto-dst 30000-32767 accept"  # its pod's port is no NodePort any more
+    assert forwarded.hint == APPLY.format("m2") + f"nft 'insert rule ip mine through {rule} comment \"kbootstrap\"'"
 
 
 def test_nobody_listens_or_only_elsewhere() -> None:
