@@ -16,7 +16,7 @@ from kbootstrap.plan.survey_sh import QUICK, SYNC, THOROUGH
 from kbootstrap.resources.difference import sh
 
 _ADDRESS: Final = re.compile(r"\d+: (\S+?)(?:@\S+)?\s+inet (\d[\d.]+/\d+)")
-_ROUTE: Final = re.compile(r"(?:(blackhole|unreachable|prohibit) )?(default|\d[\d.]+(?:/\d+)?)\b")
+_ROUTE: Final = re.compile(r"(?:(blackhole|unreachable|prohibit) )?(default|\d+\.\d+\.\d+\.\d+(?:/\d+)?)(?: |$)")
 _COPIED: Final = re.compile(r"(\d+) bytes.* ([\d.e+-]+) s(?:econds)?,")
 _UNIT: Final = re.compile(r"[^/]+\.(?:service|scope|slice)")
 _SYNC_WRITE: Final = 4096

@@ -74,7 +74,7 @@ echo thorough=1
 read -r a v </proc/uptime
 { RES_OPTIONS='timeout:1 attempts:1' timeout 3 getent ahostsv4 @registry@ >/dev/null 2>&1; rc=$?; read -r b v </proc/uptime
   echo "lookup=$rc $a $b @registry@"; } &
-systemctl show -p Id,ActiveState -- @units@
+[ ! -d /run/systemd/system ] || systemctl show -p Id,ActiveState -- @units@
 [ ! -r /etc/ufw/ufw.conf ] || while read -r v; do [ "$v" != ENABLED=yes ] || echo ufw=1; done </etc/ufw/ufw.conf
 ss -Hlntup 2>/dev/null | awk '{
   pid = unit = name = "-"

@@ -29,8 +29,12 @@ WANTED = {
     "inventory": {"check", "from_ansible", "from_vagrant", "new", "schema", "show", "trust"},
     "kubeconfig": {"admin"},
     "lab": {"down", "ssh", "status", "up"},
+    "preflight": {"list", "run"},
 }
-READING = ("artifacts.fetch", "artifacts.list", "cluster.plan", "cluster.status", "cluster.verify", "inventory.check", "inventory.show", "lab.status")
+READING = (
+    "artifacts.fetch", "artifacts.list", "cluster.plan", "cluster.status", "cluster.verify", "inventory.check", "inventory.show", "lab.status",
+    "preflight.list", "preflight.run",
+)  # fmt: skip
 
 
 def test_the_tasks_are_there() -> None:
