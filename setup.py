@@ -7,5 +7,5 @@ ASSETS = {f"kbootstrap._assets.{name}": name for name in ("roles", "templates")}
 setup(
     packages=[*find_packages(include=["kbootstrap", "kbootstrap.*"]), *ASSETS],
     package_dir=ASSETS,
-    package_data={"": ["*.yml", "*.txt"], **{package: ["**/*.yml", "**/*.j2"] for package in ASSETS}},
+    package_data={"": ["*.yml", "*.txt"], "kbootstrap.probe": ["kb-probe.*"], **{package: ["**/*.yml", "**/*.j2"] for package in ASSETS}},
 )

@@ -33,7 +33,8 @@ _FULL_S = 24 * 3600.0
 PROGRAMS = {  # which the local tests call → Debian package
     "sshd": "openssh-server", "ssh": "openssh-client", "openssl": "openssl", "nft": "nftables", "ip": "iproute2", "iptables": "iptables",
     "sudo": "sudo", "useradd": "passwd", "ps": "procps", "unshare": "util-linux", "systemd-analyze": "systemd", "git": "git", "vagrant": "vagrant",
-    "kubectl": "kubernetes-client", "gcc": "gcc", "pkg-config": "pkg-config", "socat": "socat",
+    "kubectl": "kubernetes-client", "gcc": "gcc", "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
+    "qemu-aarch64-static": "qemu-user-static", "pkg-config": "pkg-config", "socat": "socat",
 }  # fmt: skip
 HEADERS = {"seccomp.h": ("libseccomp-dev", "libc6-dev")}  # for a runc that is built here
 PYTHON = (sys.executable, "-m")

@@ -13,7 +13,7 @@ PACKAGE = Path(kbootstrap.__file__).parent
 LAYERS = (
     {"errors", "catalog"},
     {"model"},
-    {"inventory", "topology", "pki", "kubeconfig", "render", "resources", "report"},
+    {"inventory", "topology", "probe", "pki", "kubeconfig", "render", "resources", "report"},
     {"rolebook"},
     {"plan"},
     {"remote", "store"},

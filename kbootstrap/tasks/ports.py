@@ -1,0 +1,61 @@
+"""The port matrix: ``ports.matrix`` prints it, ``ports.check`` proves it between the real hosts."""
+
+from __future__ import annotations
+
+import json as encoder
+
+from invoke.context import Context
+from invoke.tasks import task
+
+from kbootstrap.errors import PreflightError
+from kbootstrap.tasks._common import CLUSTER_HELP, JSON_HELP, find_folder, reported, say
+
+
+@task(auto_shortflags=False, help={"cluster": CLUSTER_HELP, "json": JSON_HELP})
+@reported
+def matrix(_: Context, cluster: str = "", json: bool = False) -> None:
+    """Show who must reach whom, on which ports, and why; asks no host."""
+    from kbootstrap import inventory, topology
+    from kbootstrap.report import ports
+
+    rows = topology.rows(inventory.load(find_folder(cluster).cluster_yml))
+    if json:
+        say(encoder.dumps(ports.matrix_data([(row.port, row.targets, row.sources) for row in rows]), indent=1))
+        return
+    for line in ports.matrix([(row.port, row.targets) for row in rows]):
+        say(line)
+
+
+@task(
+    auto_shortflags=False,
+    help={
+        "cluster": CLUSTER_HELP,
+        "limit": "only what comes from or goes to these hosts (m1,w2)",
+        "json": JSON_HELP,
+        "ask_sudo_password": "ask for sudo's password",
+        "sudo_password_fd": "read sudo's password from this file descriptor",
+    },
+)
+@reported
+def check(_: Context, cluster: str = "", limit: str = "", json: bool = False, ask_sudo_password: bool = False, sudo_password_fd: int = -1) -> None:
+    """Prove every row of the matrix between the hosts, before or after installation; changes nothing. Exit code 4: a pair is not open."""
+    from kbootstrap.engine import ports
+    from kbootstrap.engine.contact import contact
+    from kbootstrap.report import ports as report
+    from kbootstrap.tasks import _request
+
+    names = tuple(part.strip() for part in limit.split(",") if part.strip())
+    folder = find_folder(cluster)
+    with _request.open_(folder, quiet=json, ask=ask_sudo_password, fd=sudo_password_fd) as request:
+        known = contact(folder)
+        with request.connect(known) as pool:
+            proofs = ports.check(known.spec, pool, request.listener, pairs=ports.wanted(known.spec, names))
+    bad = ports.failing(proofs)
+    if json:
+        say(encoder.dumps({"open": len(proofs) - len(bad), "pairs": report.proofs_data(proofs)}, indent=1))
+    elif proofs:
+        say(report.summary(proofs))
+    else:
+        say("There is nothing to prove: no host must reach another.")
+    if bad:
+        raise PreflightError(f"{len(bad)} of {len(proofs)} pairs are not open", problems=report.problems(proofs), hint=ports.HINT)
