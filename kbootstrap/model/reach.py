@@ -48,6 +48,14 @@ class Cause:
     rule: str = ""  # its text as the tool lists it
     zone: str = ""  # firewalld's zone, or the place in ufw's configuration
 
+    def __str__(self) -> str:
+        """``dropped by nftables on m2: inet filter input «tcp dport 2380 drop (handle 7)»``; all but the hint."""
+        if not self.chain:
+            return f"{self.verdict} on {self.host}: «{self.rule}»"
+        zone = f"zone {self.zone}, " if self.stack == "firewalld" and self.zone else f"{self.zone}, " if self.zone else ""
+        word = {"drop": "dropped", "reject": "rejected"}.get(self.verdict, self.verdict)
+        return f"{word} by {self.stack} on {self.host}: {zone}{self.chain} «{self.rule}»"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:

@@ -97,17 +97,19 @@ def _folded(proofs: Sequence[Proof], *, by_target: bool) -> Iterator[Problem]:
         others = _names([proof.pair.source if by_target else proof.pair.target for proof in mine])
         lines.setdefault((here, others, verdict, why), []).append(port)
     for (here, others, verdict, (detail, hint)), found in lines.items():
-        what = f"{', '.join(map(_port, found))} {verdict.value}"
-        yield Problem(where=f"{here} {'←' if by_target else '→'} {others}", what=f"{what}: {detail}" if detail else what, hint=hint)
+        said = detail if hint else f"{verdict.value}: {detail}" if detail else verdict.value  # a cause tells the verdict, too
+        yield Problem(
+            where=f"{here} {'←' if by_target else '→'} {others}",
+            what=f"{', '.join(map(_port, found))} {said}",
+            hint=f"\n    → {hint}" if hint else "",
+        )
 
 
 def _why(proof: Proof, other: str) -> tuple[str, ...]:
     """Detail and hint as they are the same for all ends of a line: without the other end's name."""
     if proof.cause is None:
         return "" if proof.verdict is Verdict.DROPPED and proof.detail.startswith("no answer for") else proof.detail.replace(other, "it"), ""
-    cause = proof.cause
-    place = " ".join(part for part in (cause.stack, cause.chain, cause.zone) if part)
-    return f"{cause.verdict} on {cause.host}, {place}{f': «{cause.rule}»' if cause.rule else ''}", cause.hint
+    return str(proof.cause), proof.cause.hint
 
 
 def _unproven(proofs: Sequence[Proof]) -> Iterator[Problem]:
