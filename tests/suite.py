@@ -34,7 +34,7 @@ PROGRAMS = {  # which the local tests call → Debian package
     "sshd": "openssh-server", "ssh": "openssh-client", "openssl": "openssl", "nft": "nftables", "ip": "iproute2", "iptables": "iptables",
     "sudo": "sudo", "useradd": "passwd", "ps": "procps", "unshare": "util-linux", "systemd-analyze": "systemd", "git": "git", "vagrant": "vagrant",
     "kubectl": "kubernetes-client", "gcc": "gcc", "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
-    "qemu-aarch64-static": "qemu-user-static", "pkg-config": "pkg-config", "socat": "socat",
+    "qemu-aarch64-static": "qemu-user-static", "pkg-config": "pkg-config", "socat": "socat", "chromium": "chromium",
 }  # fmt: skip
 HEADERS = {"seccomp.h": ("libseccomp-dev", "libc6-dev")}  # for a runc that is built here
 PYTHON = (sys.executable, "-m")

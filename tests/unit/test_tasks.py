@@ -30,10 +30,11 @@ WANTED = {
     "kubeconfig": {"admin"},
     "lab": {"down", "ssh", "status", "up"},
     "preflight": {"list", "run"},
+    "report": {"html"},
 }
 READING = (
     "artifacts.fetch", "artifacts.list", "cluster.plan", "cluster.status", "cluster.verify", "inventory.check", "inventory.show", "lab.status",
-    "preflight.list", "preflight.run",
+    "preflight.list", "preflight.run", "report.html",
 )  # fmt: skip
 
 
