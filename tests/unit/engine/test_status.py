@@ -82,7 +82,7 @@ def certificate(days: float) -> bytes:
 def healthy(host: str) -> Sections:
     facts = (
         f"clock={clock.epoch_s()}\nhostname={host}\narch=x86_64\nkernel=6.1.0\nos=debian 12\nsystemd=252\ncgroup=v2\n"
-        f"machine_id={host}\naddress={ADDRESSES[host]}/24\n"
+        f"machine_id={host}\n2: eth0    inet {ADDRESSES[host]}/24 scope global eth0\n"
     )
     ledger = {"cluster_id": ID, "cluster": "lab", "version": "1", "entries": {}}
     found: Sections = {
@@ -137,7 +137,7 @@ def test_a_healthy_cluster_is_one_screen_without_a_hint(look: Look) -> None:
     assert bad(found) == []
     text = screen(found)
     assert text.startswith("lab  Kubernetes 1.36.3  healthy\n")
-    assert "m1  master  debian 12  6.1.0  up 2 h  9/9 units  certificates 200 d" in text
+    assert "m1  master  debian 12  6.1.0  up 2 h  10/10 units  certificates 200 d" in text
     assert "containerd.service               2.3.4     4 of 4 active, for 2 h" in text
     assert "m1  leader    3.6.14  25 MB  knows m1, m2, m3" in text
     assert "4 of 4 Ready" in text
