@@ -49,7 +49,7 @@ class Cause:
     zone: str = ""  # firewalld's zone, or the place in ufw's configuration
 
     def __str__(self) -> str:
-        """``dropped by nftables on m2: inet filter input «tcp dport 2380 drop (handle 7)»``; all but the hint."""
+        """``dropped by nftables on m2: inet filter input «tcp dport … drop (handle 7)»``; all but the hint."""
         if not self.chain:
             return f"{self.verdict} on {self.host}: «{self.rule}»"
         zone = f"zone {self.zone}, " if self.stack == "firewalld" and self.zone else f"{self.zone}, " if self.zone else ""

@@ -141,7 +141,7 @@ def test_a_healthy_cluster_is_one_screen_without_a_hint(look: Look) -> None:
     assert "containerd.service               2.3.4     4 of 4 active, for 2 h" in text
     assert "m1  leader    3.6.14  25 MB  knows m1, m2, m3" in text
     assert "4 of 4 Ready" in text
-    assert len(text.splitlines()) <= 24
+    assert len(text.splitlines()) <= 25
     assert json.loads(json.dumps(found.data()))["healthy"] is True
 
 
