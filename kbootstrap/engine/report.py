@@ -5,22 +5,22 @@ Nothing here fails because something else is broken: a report of a cluster in tr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import kbootstrap
 from kbootstrap import topology
 from kbootstrap.catalog.ports import API
-from kbootstrap.engine import preflight
+from kbootstrap.engine import ports, preflight
 from kbootstrap.engine.contact import contact
 from kbootstrap.engine.prepare import Prepared, versions
 from kbootstrap.engine.run import Request
 from kbootstrap.engine.status import status
-from kbootstrap.errors import InventoryError, PkiError
+from kbootstrap.errors import InventoryError, KbError, PkiError
 from kbootstrap.model.cluster import ClusterSpec, EndpointKind, Host
+from kbootstrap.model.events import Listener
 from kbootstrap.model.pki import Pki
-from kbootstrap.model.reach import Proof
 from kbootstrap.pki.inspect import Description, describe
+from kbootstrap.remote.pool import Pool
 from kbootstrap.report.html import reach
 from kbootstrap.report.html.view import Certificate, Matrix, Network, Place, Row, View
 from kbootstrap.store import clock, pki_dir, state
@@ -35,11 +35,13 @@ def collect(request: Request, *, offline: bool = False) -> View:
     drawn = _inventory(known, request.folder)
     if offline:
         return replace(drawn, unasked="No host was asked (--offline).")
-    seen = replace(drawn, status=status(request))
-    if len(seen.silent) == len(seen.places):
-        return replace(seen, unasked="No host answers: what follows is what the inventory says.")
-    proofs, note = _proofs(request)
-    return replace(seen, findings=preflight.run(request), matrix=_matrix(known.spec, proofs, note), now=clock.now())
+    with request.connect(known) as pool:
+        lent = replace(request, connect=lambda _: pool)  # one connection per host for all, and one wait for a host that is down
+        seen = replace(drawn, status=status(lent))
+        if len(seen.silent) == len(seen.places):
+            return replace(seen, unasked="No host answers: what follows is what the inventory says.")
+        findings = preflight.run(lent)
+        return replace(seen, findings=findings, matrix=_proven(known.spec, pool, request.listener), now=clock.now())
 
 
 def _inventory(known: Prepared, folder: Folder) -> View:
@@ -55,7 +57,7 @@ def _inventory(known: Prepared, folder: Folder) -> View:
         network=_network(spec),
         endpoint=_endpoint(spec),
         versions=versions(spec),
-        matrix=_matrix(spec, (), ""),
+        matrix=reach.matrix(rows(spec), ()),
         certificates=certificates,
         pki_error=pki_error,
         renew_within_days=spec.certificates.renew_within_days,
@@ -89,13 +91,13 @@ def rows(spec: ClusterSpec) -> tuple[Row, ...]:
     )
 
 
-def _matrix(spec: ClusterSpec, proofs: Sequence[Proof], note: str) -> Matrix:
-    return reach.matrix(rows(spec), proofs, note=note)
-
-
-def _proofs(request: Request) -> tuple[tuple[Proof, ...], str]:
-    """What was proven, and why not if nothing was."""
-    return (), ""
+def _proven(spec: ClusterSpec, pool: Pool, listener: Listener) -> Matrix:
+    """The matrix with what was proven; where a cause could be found, with it."""
+    try:
+        proofs = ports.check(spec, pool, listener)
+    except KbError as error:
+        return reach.matrix(rows(spec), (), note=f"Nothing was proven: {error.message}.")
+    return reach.matrix(rows(spec), proofs, note="" if proofs else "There is nothing to prove: no host must reach another.")
 
 
 def _endpoint(spec: ClusterSpec) -> str:

@@ -50,6 +50,7 @@ class Pool:
         self._connect = connect
         self._forks = forks
         self._on_stop = on_stop
+        self._entered = 0
         self._entries = {host.name: _Entry() for host in self.hosts}
 
     def connection(self, host: Host) -> Connection:
@@ -135,10 +136,14 @@ class Pool:
                 entry.connection.close()
 
     def __enter__(self) -> Pool:
+        """May be entered again by who is lent the pool: the last one out closes it."""
+        self._entered += 1
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+        self._entered -= 1
+        if not self._entered:
+            self.close()
 
 
 class _Entry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -102,7 +103,7 @@ def _fact(proof: Proof) -> _Fact:
     cause = proof.cause
     sure = proof.verdict is not Verdict.UNPROVEN
     if cause is None:
-        return _Fact(verdict=proof.verdict.value, sure=sure, detail=proof.detail, on="", stack="", chain="", rule="", zone="", why="", hint="")
+        return _Fact(verdict=proof.verdict.value, sure=sure, detail=_detail(proof), on="", stack="", chain="", rule="", zone="", why="", hint="")
     return _Fact(
         verdict=proof.verdict.value,
         sure=sure,
@@ -115,6 +116,15 @@ def _fact(proof: Proof) -> _Fact:
         why=cause.verdict,
         hint=cause.hint,
     )
+
+
+def _detail(proof: Proof) -> str:
+    """What was seen, as it is the same for all sources: how long one waited, and its name, are not."""
+    if proof.verdict is Verdict.DROPPED and proof.detail.startswith("no answer"):
+        return "no answer"
+    if proof.verdict is Verdict.UNPROVEN:
+        return proof.detail
+    return re.sub(rf"(?<![\w.-]){re.escape(proof.pair.source)}(?![\w.-])", "the source", proof.detail)
 
 
 def _by_sources(

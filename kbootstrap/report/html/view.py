@@ -50,7 +50,7 @@ class Row:
 
     @property
     def ports(self) -> str:
-        """``10250/tcp``, ``30000–32767/udp``."""
+        """``443/tcp``, ``30000–32767/udp``."""
         number = str(self.port.first) if self.port.first == self.port.last else f"{self.port.first}–{self.port.last}"
         return "all" if self.port.protocol == "any" else f"{number}/{self.port.protocol}"
 
