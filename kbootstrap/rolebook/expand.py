@@ -92,8 +92,8 @@ def _pair(place: Place, pair: KeyPair) -> Iterator[File]:
 
 
 def _kubeconfigs(world: World, role: RoleDef, host: Host) -> Iterator[File]:
-    ca_pem = world.pki.trust(names.CLUSTER_CA)
     for component in role.kubeconfigs:
+        ca_pem = world.pki.trust(names.CLUSTER_CA)
         pair = world.pki.pair("admin" if component == "admin" else f"{host.name}/{component}-client")
         text = kubeconfig.for_host(world.spec, host, component, ca_pem=ca_pem, pair=pair)
         yield File(name=paths.kubeconfig(component), content=text.encode(), mode=0o600, secret=True)

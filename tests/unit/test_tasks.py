@@ -26,6 +26,7 @@ WANTED = {
     "artifacts": {"fetch", "list", "pin"},
     "cluster": {"down", "plan", "status", "up", "verify"},
     "demo": {"down", "up"},
+    "firewall": {"apply", "plan", "remove", "show"},
     "inventory": {"check", "from_ansible", "from_vagrant", "new", "schema", "show", "trust"},
     "kubeconfig": {"admin"},
     "lab": {"down", "ssh", "status", "up"},
@@ -33,7 +34,7 @@ WANTED = {
     "report": {"html"},
 }
 READING = (
-    "artifacts.fetch", "artifacts.list", "cluster.plan", "cluster.status", "cluster.verify", "inventory.check", "inventory.show", "lab.status",
+    "artifacts.fetch", "artifacts.list", "cluster.plan", "cluster.status", "cluster.verify", "firewall.plan", "firewall.show", "inventory.check", "inventory.show", "lab.status",
     "preflight.list", "preflight.run", "report.html",
 )  # fmt: skip
 

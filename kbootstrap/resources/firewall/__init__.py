@@ -17,8 +17,8 @@ from kbootstrap.resources.difference import Difference, Order, lines
 from kbootstrap.resources.firewall import look, script
 from kbootstrap.resources.firewall.look import Seen
 
-GUARD = script.GUARD
-"""The transient unit that takes a change back; ``GUARD in change.commands`` says that somebody must confirm it."""
+GUARD = script.ARM
+"""In the commands of a change that is taken back unless somebody confirms it."""
 CONFIRM = f"sh {paths.FIREWALL_SCRIPT} confirm\n"
 UNCONFIRMED = script.UNCONFIRMED
 

@@ -107,18 +107,13 @@ strict_tag() {{ nft list chain inet kbootstrap input 2>/dev/null | tag_in; }}
 """
 """``chains`` prints ``chain <tool> <family> <table> <chain> <hook> <our tag, - or late> <rules in our chain> <0|1: filters>``."""
 
-# firewalld's reload forgets what others set for this boot only; interfaces aside, which it keeps by itself
 _PROBE: Final = (
     "set +e\n"
     + FUNCTIONS
     + rf"""
 ssh_port
 ! ufw_active || echo "ufw $(tag_in {UFW_RULES} | grep . || echo -)"
-if firewalld_active; then
-  echo "firewalld $(tag_in {POLICIES}/kbootstrap-*.xml | grep . || echo -)"
-  runtime=$(firewall-cmd --list-all-zones | grep -v ' interfaces:' | sed 's/ (.*)$//')
-  [ "$runtime" = "$(firewall-cmd --permanent --list-all-zones | grep -v ' interfaces:' | sed 's/ (.*)$//')" ] || echo unsaved
-fi
+! firewalld_active || echo "firewalld $(tag_in {POLICIES}/kbootstrap-*.xml | grep . || echo -)"
 chains
 echo "strict $(strict_tag | grep . || echo -)"
 s={paths.FIREWALL_SCRIPT}
@@ -152,7 +147,6 @@ class Seen:
 
     ufw: str = ""
     firewalld: str = ""
-    unsaved: bool = False  # firewalld's rules of this boot differ from its permanent ones
     chains: tuple[Chain, ...] = ()
     strict: str = "-"
     script_sha256: str = ""
@@ -190,7 +184,6 @@ def parse(output: str) -> dict[str, Seen]:
     seen = Seen(
         ufw=one.get("ufw", ""),
         firewalld=one.get("firewalld", ""),
-        unsaved="unsaved" in one,
         chains=tuple(chains),
         strict=one.get("strict", "-"),
         script_sha256=one.get("script", ""),

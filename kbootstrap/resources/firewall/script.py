@@ -17,7 +17,8 @@ from kbootstrap.resources.firewall import rules
 from kbootstrap.resources.firewall.look import FUNCTIONS, POLICIES, SSH_PURPOSE, UFW_RULES, texts
 from kbootstrap.resources.firewall.script_sh import BODY
 
-GUARD: Final = "kb-firewall-guard"
+GUARD: Final = "kb-firewall-guard"  # the transient unit that takes a change back
+ARM: Final = f"systemd-run --quiet --collect --unit={GUARD}"
 BEFORE: Final = f"{paths.FIREWALL_SCRIPT}.before"
 UNCONFIRMED: Final = f"{paths.FIREWALL_SCRIPT}.unconfirmed"
 _HOOKS: Final = (rules.INPUT, rules.FORWARD)
@@ -124,5 +125,6 @@ def install(size: int, *, guard_s: int) -> Iterator[str]:
     yield f"sync {new}; mv -f {new} {path}"
     if guard_s:
         yield f"systemctl reset-failed {GUARD}.service 2>/dev/null || :"
-        yield f"systemd-run --quiet --collect --unit={GUARD} --on-active={guard_s} --timer-property=AccuracySec=100ms sh {path} rollback"
-    yield f"sh {path} open"
+        yield f"{ARM} --on-active={guard_s} --timer-property=AccuracySec=100ms sh {path} rollback"
+    undo = f" || {{ systemctl stop {GUARD}.timer; sh {path} rollback; exit 1; }}" if guard_s else ""
+    yield f"sh {path} open{undo}"

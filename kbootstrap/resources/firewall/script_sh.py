@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 BODY: Final = r"""#!/bin/sh
-# open|close|watch|confirm|rollback: what the cluster needs of this host's firewall. Written by kbootstrap, which told from its table of ports:
+# open|close|watch|repair|confirm|rollback: what the cluster needs of this host's firewall. Written by kbootstrap, which told from its table of ports:
 @ALLOWED@set -u
 export LC_ALL=C
 tag=@TAG@ strict='@STRICT@' proxy_table='@PROXY@' network_unit='@NETWORK@'
@@ -97,9 +97,17 @@ close_ufw() {
   rc=$?; rm -f "$self.rules"; return $rc
 }
 
-# firewalld: policies of our own, which only a reload reads; the zones stay as they are.
+# firewalld: policies of our own, which only a reload reads; the zones stay as they are. What others set for this boot only would go with a reload
+# (but interfaces, which it keeps).
+zones() { firewall-cmd "$@" --list-all-zones | sed '/^  interfaces:/d; s/ (.*)$//'; }
+unsaved() { [ "$(zones)" != "$(zones --permanent)" ]; }
 open_firewalld() {
   firewalld_active && [ "$(tag_in @POLICIES@/kbootstrap-*.xml)" != "$tag" ] || return 0
+  ! unsaved || {
+    echo 'firewalld has zone settings for this boot only, which a reload would lose; keep them: firewall-cmd --runtime-to-permanent'
+    echo 'or drop them: firewall-cmd --reload'
+    return 1
+  }
   for h in input forward; do
     policy "$h" >"$self.policy" && install -D -m 0644 "$self.policy" "@POLICIES@/kbootstrap-$h.xml" || return 1
   done
@@ -109,7 +117,9 @@ open_firewalld() {
 close_firewalld() {
   ls @POLICIES@/kbootstrap-*.xml >/dev/null 2>&1 || return 0
   rm -f @POLICIES@/kbootstrap-*.xml
-  ! firewalld_active || firewall-cmd --quiet --reload
+  firewalld_active || return 0
+  if unsaved; then echo 'stays what firewalld lets in for the cluster, until its next reload: settings of this boot would go with it'
+  else firewall-cmd --quiet --reload; fi
 }
 
 open_strict() {
@@ -147,9 +157,9 @@ watch() {
   [ ! -e "$self.unconfirmed" ] || systemctl -q is-active "$guard.timer" || rollback
   [ -e "$self" ] && command -v nft >/dev/null || exec sleep infinity
   { echo now; while sleep 15; do echo again; done & nft monitor destroy; kill $!; } | while IFS= read -r _; do
-    repair
+    sh "$self" repair # as it lies there now: a later run may have brought other rules
     timeout 0.3 cat >/dev/null
-    repair
+    sh "$self" repair
   done
 }
 
@@ -166,11 +176,12 @@ case "${1:-}" in
 open) open_all ;;
 close) close_all ;;
 watch) watch ;;
+repair) repair ;;
 rollback) rollback ;;
 confirm)
   [ -e "$self.unconfirmed" ] || { echo 'it was taken back already'; exit 1; }
   systemctl stop "$guard.timer"; rm -f "$self.unconfirmed" "$self.before"
   ;;
-*) echo "usage: $0 open|close|watch|confirm|rollback" >&2; exit 2 ;;
+*) echo "usage: $0 open|close|watch|repair|confirm|rollback" >&2; exit 2 ;;
 esac
 """

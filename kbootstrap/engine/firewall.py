@@ -1,0 +1,186 @@
+"""The stage FIREWALL alone: ``firewall.show``, ``plan``, ``apply``, ``remove``. It needs neither certificates nor artifacts, so it works on hosts
+and with operators that have nothing yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import kbootstrap
+from kbootstrap.catalog import paths
+from kbootstrap.engine import gather
+from kbootstrap.engine.apply import Applying, apply, ledgers, raise_together, write_ledger
+from kbootstrap.engine.cluster import one
+from kbootstrap.engine.contact import chosen, contact
+from kbootstrap.engine.down import AGAIN
+from kbootstrap.engine.prepare import Prepared, roles
+from kbootstrap.engine.run import Request
+from kbootstrap.errors import ApplyError, PreflightError, Problem, VerifyError
+from kbootstrap.model.cluster import Host
+from kbootstrap.model.desired import Desired, Wanted
+from kbootstrap.model.facts import Observed
+from kbootstrap.model.plan import Plan
+from kbootstrap.plan import build
+from kbootstrap.plan import ledger as ledger_of
+from kbootstrap.plan.leaving import FORGET
+from kbootstrap.plan.ledger import Ledger
+from kbootstrap.plan.stages import FIREWALL, STAGES
+from kbootstrap.remote.connection import Connection
+from kbootstrap.remote.lock import Owner
+from kbootstrap.remote.lock import hold as hold_host
+from kbootstrap.remote.pool import Outcome, Pool
+from kbootstrap.render.env import Renderer
+from kbootstrap.resources import firewall
+from kbootstrap.resources.firewall.look import Seen
+from kbootstrap.rolebook.expand import applies, expand
+from kbootstrap.rolebook.openings import NAME, openings
+from kbootstrap.store import assets, state
+from kbootstrap.store.folder import Folder
+from kbootstrap.store.lock import hold
+
+UNIT = "kb-firewall.service"
+_CLOSE = (
+    f"! systemctl cat {UNIT} >/dev/null 2>&1 || systemctl --quiet disable --now {UNIT}\n"
+    f"{firewall.CLOSE}rm -f -- {paths.unit(UNIT)} {paths.started(UNIT)}\nsystemctl daemon-reload\n"
+)
+_KEYS = (f"firewall/{NAME}", f"service/{UNIT}", paths.unit(UNIT))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A host's firewall: what filters, whether ours is in it, what it must let in. *lacks* are the reasons why it is not as wanted."""
+
+    host: Host
+    seen: Seen
+    wanted: tuple[str, ...]
+    lacks: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One read of the hosts and the plan that follows."""
+
+    prepared: Prepared
+    observed: Mapping[str, Observed]
+    ledgers: Mapping[str, Ledger]
+    plan: Plan
+    applied: bool = False
+
+
+def prepare(folder: Folder) -> Prepared:
+    """Everything that the stage wants of every host, and nothing else of them."""
+    known = contact(folder)
+    complete = state.complete(known.state, known.spec)
+    archs = {host.arch for host in known.spec.hosts}
+    none = {arch: {"pause": ("", None), "coredns": ("", None)} for arch in archs}
+    renderer = Renderer((folder.overrides, assets.folder("templates")))
+    world = replace(known.world, renderer=renderer, pod_ranges=complete.pod_ranges, images=none)
+    defined = roles()
+    names = next(stage.roles for stage in STAGES if stage.name == FIREWALL)
+    hosts = {}
+    for host in known.spec.hosts:
+        mine = tuple(r for name in names if applies(defined[name], known.spec, host) for r in expand(world, defined[name], host))
+        hosts[host.name] = {stage.name: Wanted(resources=mine if stage.name == FIREWALL else ()) for stage in STAGES}
+    return replace(known, state=complete, world=world, desired=Desired(hosts=hosts))
+
+
+def show(request: Request) -> tuple[Shown, ...]:
+    """What is active on each host, what of ours is in it, what the matrix opens."""
+    prepared = prepare(request.folder)
+    with request.connect(prepared) as pool:
+        found = _look(request, prepared, pool)
+    return tuple(_shown(prepared, prepared.spec.host(name), seen) for name, seen in found.observed.items())
+
+
+def _shown(prepared: Prepared, host: Host, observed: Observed) -> Shown:
+    want = replace(openings(prepared.spec, host), opens=True)
+    seen: Seen = observed.kinds["firewall"][NAME]
+    difference = firewall.diff(want, seen)
+    return Shown(host=host, seen=seen, wanted=tuple(map(str, want.rules)), lacks=difference.reason if difference else "")
+
+
+def plan(request: Request) -> Look:
+    """The dry run."""
+    prepared = prepare(request.folder)
+    with request.connect(prepared) as pool:
+        return _look(request, prepared, pool)
+
+
+def run(request: Request) -> Look:
+    """Open, and prove by another read that it is so. ApplyError when a host took its change back; VerifyError when it is still not as wanted."""
+    with hold(request.folder.root, "firewall.apply"):
+        prepared = prepare(request.folder)
+        if prepared.state != state.load(request.folder.state):
+            state.save(request.folder.state, prepared.state)
+        with request.connect(prepared) as pool:
+            first = _look(request, prepared, pool)
+            if first.plan.empty or not request.confirm(first.plan):
+                return first
+            with ExitStack() as stack:
+                hosts = [prepared.spec.host(name) for name in first.observed]
+                owner = Owner.here("firewall.apply")
+                locks = {h.name: stack.enter_context(hold_host(pool.connection(h), owner, take=request.take_lock)) for h in hosts}
+                now = _look(request, prepared, pool)
+                identity = Ledger(cluster_id=prepared.state.cluster_id, cluster=prepared.spec.name, version=kbootstrap.__version__)
+                complete = ledgers(now.plan, now.observed, now.ledgers, identity)
+                written = pool.map(lambda h, c: write_ledger(c, complete[h.name], request.listener), map(prepared.spec.host, complete))
+                _raise(written)
+                applying = Applying(spec=prepared.spec, pool=pool, listener=request.listener, ledgers=complete, pushes={}, locks=locks)
+                raise_together(apply(applying, now.plan.stages))
+                after = _look(request, prepared, pool)
+        if not after.plan.empty:
+            problems = [Problem(where=c.id, what=c.reason) for c in after.plan.changes()]
+            raise VerifyError("still different after the apply", problems=problems, hint="Something on these hosts changes them back.")
+        return replace(first, applied=True)
+
+
+def _look(request: Request, prepared: Prepared, pool: Pool) -> Look:
+    outcomes = pool.map(lambda _, c: gather.read(c, prepared.desired), chosen(prepared.spec, request.limit))
+    _raise(outcomes)
+    observed = {name: outcome.get() for name, outcome in outcomes.items()}
+    found = {name: _own(prepared, name, ledger_of.parse(seen.ledger, name)) for name, seen in observed.items()}
+    wanted = build.plan(prepared.desired, observed, found, None, only=_KEYS)
+    return Look(prepared=prepared, observed=observed, ledgers=found, plan=wanted)
+
+
+def _own(prepared: Prepared, host: str, ledger: Ledger) -> Ledger:
+    if not ledger.empty and ledger.cluster_id != prepared.state.cluster_id:
+        what = f"belongs to another cluster, «{ledger.cluster}» ({ledger.cluster_id})"
+        raise PreflightError(what, host=host, hint="Use that cluster's inventory, or leave the host out with --limit.")
+    return ledger
+
+
+def _raise(outcomes: Mapping[str, Outcome[Any]]) -> None:
+    raise_together([outcome.error for outcome in outcomes.values() if outcome.error is not None])
+
+
+def remove(request: Request) -> Iterator[str]:
+    """Take away our rules and what keeps them there, on all or the chosen hosts; a line per host. What others wrote stays as it is."""
+    with hold(request.folder.root, "firewall.remove"):
+        prepared = contact(request.folder)
+        with request.connect(prepared) as pool:
+            outcomes = pool.map(lambda host, c: _close(request, prepared, host, c), chosen(prepared.spec, request.limit))
+        for name, outcome in outcomes.items():
+            if outcome.error is None:
+                yield f"{name}: {outcome.get()}"
+        _raise(outcomes)
+
+
+def _close(request: Request, prepared: Prepared, host: Host, connection: Connection) -> str:
+    with hold_host(connection, Owner.here("firewall.remove"), take=request.take_lock):
+        _, text, _ = one(connection, f"[ ! -e {paths.LEDGER} ] || cat {paths.LEDGER}\n")
+        ledger = _own(prepared, host.name, ledger_of.parse(text.decode("utf-8", "replace"), host.name))
+        if not any(key in ledger.entries for key in _KEYS):
+            return "nothing of ours was there"
+        code, output, stderr = one(connection, f"set -e\n{_CLOSE}", deadline_s=120)
+        if code != 0:
+            raise ApplyError(f"our rules do not go: {(output.decode('utf-8', 'replace') + stderr).strip()[-500:]}", host=host.name, hint=AGAIN)
+        left = {key: entry for key, entry in ledger.entries.items() if key not in _KEYS}
+        if any(entry["kind"] in ("file", "service") for entry in left.values()):
+            write_ledger(connection, replace(ledger, entries=left), request.listener)
+        else:
+            one(connection, FORGET)
+    said = output.decode("utf-8", "replace").strip()
+    return f"our rules are gone{f'; {said}' if said else ''}"
