@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kbootstrap.catalog.ports import PORTS, Source
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRow:
@@ -56,6 +58,7 @@ ROWS: tuple[CheckRow, ...] = (
     _row("port", "the daemon that needs the port could not start"),
     _row("other-installer", "two sets of daemons and rules on one host undo each other's work"),
     _row("other-runtime", "two container runtimes share sockets, directories and unit names"),
+    _row("unit-drop-ins", "systemd lays them over our unit of the same name"),
     _row("etcd-data", "an etcd that starts on another cluster's data is that cluster's member"),
     _row("cni-files", "containerd takes the first network configuration by name, whoever wrote it"),
     _row("foreign-rules", "another installation's packet rules would still translate service addresses"),
@@ -66,3 +69,11 @@ ROWS: tuple[CheckRow, ...] = (
 )
 
 BY_ID: dict[str, CheckRow] = {row.id: row for row in ROWS}
+
+REACH = "reach-"
+REACH_ROWS: tuple[CheckRow, ...] = tuple(  # not judged by a function of facts: engine/ports.py proves them between hosts before an installation
+    _row(f"{REACH}{port.name}", f"{port.purpose}: what one host cannot reach on another fails later, and looks like something else")
+    for port in PORTS
+    if port.protocol != "any" and {Source.MASTERS, Source.HOSTS, Source.ALL} & set(port.sources)
+)
+WAIVABLE: dict[str, CheckRow] = {**BY_ID, **{row.id: row for row in REACH_ROWS}}

@@ -15,13 +15,16 @@ WRITTEN: Final = (
 EXECUTED: Final = (paths.BIN, paths.CNI_BIN)
 
 REMAINS: Final = {
-    "kubeadm": ("/etc/kubernetes/manifests/kube-apiserver.yaml", "/etc/kubernetes/manifests/etcd.yaml", "/var/lib/kubelet/kubeadm-flags.env"),
+    "kubeadm": (
+        "/etc/kubernetes/manifests/kube-apiserver.yaml", "/etc/kubernetes/manifests/etcd.yaml", "/var/lib/kubelet/kubeadm-flags.env",
+        "/usr/bin/kubeadm",
+    ),
     "k3s": ("/usr/local/bin/k3s", "/etc/rancher/k3s", "/var/lib/rancher/k3s"),
     "RKE2": ("/usr/local/bin/rke2", "/opt/rke2", "/etc/rancher/rke2", "/var/lib/rancher/rke2"),
     "MicroK8s": ("/snap/microk8s", "/var/snap/microk8s"),
     "k0s": ("/usr/local/bin/k0s", "/etc/k0s", "/var/lib/k0s"),
     "minikube": ("/var/lib/minikube",),
-}
+}  # fmt: skip
 """What other installers leave, by name."""
 
 RUNTIMES: Final = {
@@ -36,6 +39,12 @@ INSTALLER_UNITS: Final = {
     "k0scontroller.service": "k0s", "k0sworker.service": "k0s",
 }  # fmt: skip
 RUNTIME_UNITS: Final = {"docker.service": "Docker", "crio.service": "CRI-O", "containerd.service": "containerd"}
+OUR_UNITS: Final = (
+    "containerd.service", "etcd.service", "kube-apiserver.service", "kube-controller-manager.service", "kube-scheduler.service",
+    "kube-proxy.service", "kubelet.service",
+)  # fmt: skip
+"""Units of ours with names that others use too: what lies beside theirs changes ours."""
+UNIT_FOLDERS: Final = (paths.UNITS, "/run/systemd/system", "/usr/lib/systemd/system")
 FIREWALL_UNITS: Final = ("ufw.service", "firewalld.service")
 TIME_UNITS: Final = (
     "systemd-timesyncd.service", "chronyd.service", "chrony.service", "ntpd.service", "ntp.service", "ntpsec.service", "openntpd.service",

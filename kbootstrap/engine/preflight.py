@@ -79,14 +79,14 @@ def judge(prepared: Prepared, reading: Reading, *, ca_sha256: str, only: Sequenc
 
 
 def problems(findings: Sequence[Finding]) -> list[Problem]:
-    """Those that stop a run."""
-    return [Problem(where=f.host, what=f.what, hint=f.hint) for f in findings if f.severity is Severity.REFUSED]
+    """Those that stop a run, each with its id: that is what one waives by."""
+    return [Problem(where=f.host, what=f"{f.check}: {f.what}.", hint=f.hint) for f in findings if f.severity is Severity.REFUSED]
 
 
 def note(finding: Finding) -> Note:
     """A finding that stops nothing, as a line."""
     text = f"{finding.what} (waived: {finding.waived})" if finding.waived else f"{finding.what}. {finding.hint}"
-    return Note(host=finding.host, text=text, warning=not finding.waived)
+    return Note(host=finding.host, text=f"{finding.check}: {text}", warning=not finding.waived)
 
 
 def run(request: Request) -> tuple[Finding, ...]:

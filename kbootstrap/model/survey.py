@@ -80,6 +80,7 @@ class Survey:
     apparmor: bool = False  # the kernel has it switched on
     missing: frozenset[str] = frozenset()  # commands
     remains: tuple[str, ...] = ()  # paths of other installers
+    drop_ins: tuple[str, ...] = ()  # for units of our names
     cni: tuple[str, ...] = ()  # names in /etc/cni/net.d
     ipvs: str = ""  # a line of the kernel's table
     thorough: bool = False

@@ -38,6 +38,10 @@ for m in @modules@; do
 done
 for c in @commands@; do command -v "$c" >/dev/null || echo "missing=$c"; done
 for f in @remains@; do [ ! -e "$f" ] || echo "found=$f"; done
+[ -L /lib ] && lib= || lib=/lib/systemd/system
+for d in @folders@ $lib; do
+  for u in @ours@; do [ ! -d "$d/$u.d" ] || for f in "$d/$u.d"/*.conf; do [ ! -e "$f" ] || echo "dropin=$f"; done; done
+done
 for f in @cni@/*; do case "$f" in *.conf|*.conflist|*.json) echo "cni=${f##*/}" ;; esac; done
 [ ! -r /proc/net/ip_vs ] || { read -r v; read -r v; read -r v; v=; ! read -r v || echo "ipvs=$v"; } </proc/net/ip_vs
 set --

@@ -50,7 +50,8 @@ def open_(
 def show(outcome: Outcome, folder: Folder, *, as_json: bool, every: bool = False) -> None:
     """The end of a run; VerifyError when a check failed."""
     if as_json:
-        say(encoder.dumps({"applied": outcome.applied, **data.plan(outcome.picture.plan), "checks": data.results(outcome.results)}, indent=1))
+        found = {"findings": data.findings(outcome.picture.findings), "checks": data.results(outcome.results)}
+        say(encoder.dumps({"applied": outcome.applied, **data.plan(outcome.picture.plan), **found}, indent=1))
     else:
         if outcome.picture.plan.empty and not outcome.applied:
             say("0 changes: every host is as the inventory wants it.")

@@ -48,7 +48,7 @@ def plan(
         outcome = run.plan(request)
     wanted = outcome.picture.plan
     if json:
-        say(encoder.dumps(data.plan(wanted), indent=1))
+        say(encoder.dumps({**data.plan(wanted), "findings": data.findings(outcome.picture.findings)}, indent=1))
     else:
         for line in text.plan(wanted):
             say(line)

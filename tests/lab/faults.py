@@ -71,6 +71,8 @@ FAULTS = (
     _fault("mac", "m3", REFUSED, "ip link add twin address @m1-mac@ type bridge; ip address add @own@/32 dev twin"),
     _fault("other-installer", "m3", REFUSED, "mkdir -p /var/lib/rancher/k3s/agent /etc/rancher/k3s"),
     _fault("other-runtime", "m3", REFUSED, "mkdir -p /var/lib/docker; systemd-run -q --unit=docker sleep 600"),
+    _fault("unit-drop-ins", "m3", WARNING, "mkdir -p /usr/lib/systemd/system/kubelet.service.d; d=/usr/lib/systemd/system/kubelet.service.d"
+           "; printf '[Service]\\nEnvironment=KUBELET_EXTRA_ARGS=--v=2\\n' >$d/10-kubeadm.conf"),
     _fault("cni-files", "m3", REFUSED, "mkdir -p /etc/cni/net.d; echo '{}' >/etc/cni/net.d/05-flannel.conflist"),
     _fault("mount-options", "w1", REFUSED, _tmpfs("/opt/cni/bin", "size=100m,noexec")),
     _fault("foreign-rules", "w1", REFUSED, "nft add table ip filter; nft add chain ip filter KUBE-SERVICES"),

@@ -56,6 +56,7 @@ from kbootstrap.plan.checks import (
     systemd,
     time_sync,
     unique_address,
+    unit_drop_ins,
 )
 from kbootstrap.plan.checks.finding import Context, Finding
 
@@ -100,6 +101,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "port": port.check,
         "other-installer": other_installer.check,
         "other-runtime": other_runtime.check,
+        "unit-drop-ins": unit_drop_ins.check,
         "etcd-data": etcd_data.check,
         "cni-files": cni_files.check,
         "foreign-rules": foreign_rules.check,

@@ -82,7 +82,7 @@ def test_hosts_that_cannot_be_read_are_told_together_with_unfit_ones() -> None:
     with pytest.raises(PrivilegeError) as caught:
         looked(spec, hosts, [])
     assert [(problem.where, problem.what) for problem in caught.value.problems] == [
-        ("m3", "user kb is not in sudoers"), ("m2", "lacks the command nft"),
+        ("m3", "user kb is not in sudoers"), ("m2", "commands: lacks the command nft."),
     ]  # fmt: skip
     assert isinstance(caught.value, ConnectError)
 
@@ -113,5 +113,5 @@ def test_waived_and_warned_are_said_once_and_stop_nothing(monkeypatch: pytest.Mo
         assert [finding.severity for finding in picture.findings] == [Severity.WARNING, Severity.WAIVED]
         notes = {event.text: event.warning for event in events if isinstance(event, Note) and event.host}
         assert len(notes) == (0 if again else 2)
-        assert again or notes["lacks the command nft (waived: we know)"] is False
+        assert again or notes["commands: lacks the command nft (waived: we know)"] is False
         assert ("t='';" in host.programs[0].replace("'\"'\"'", "'")) is again  # what is dear is not asked twice
