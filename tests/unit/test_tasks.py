@@ -34,7 +34,8 @@ WANTED = {
     "report": {"html"},
 }
 READING = (
-    "artifacts.fetch", "artifacts.list", "cluster.plan", "cluster.status", "cluster.verify", "firewall.plan", "firewall.show", "inventory.check", "inventory.show", "lab.status",
+    "artifacts.fetch", "artifacts.list", "cluster.plan", "cluster.status", "cluster.verify", "firewall.plan", "firewall.show",
+    "inventory.check", "inventory.show", "lab.status",
     "preflight.list", "preflight.run", "report.html",
 )  # fmt: skip
 
