@@ -10,7 +10,7 @@ from kbootstrap.model.reach import Pair, Verdict
 from kbootstrap.plan.attribution import kernel
 from kbootstrap.plan.attribution.evidence import Evidence
 from kbootstrap.plan.attribution.flow import Flow
-from kbootstrap.plan.attribution.naming import Blame, by_counters, by_trace
+from kbootstrap.plan.attribution.naming import Blame, by_counters, by_trace, by_translation
 from kbootstrap.plan.attribution.trace import Packet
 
 
@@ -41,7 +41,7 @@ def blame(case: Case) -> Blame | None:
 
 
 def _reasons(case: Case) -> Iterator[Blame]:
-    for reason in (_no_way, _leaving, _arriving, _inside, _answer, _unheard, _other_source, _between, _lost_answer):
+    for reason in (_no_way, _leaving, _arriving, _translated, _inside, _answer, _unheard, _other_source, _between, _lost_answer):
         if found := reason(case):
             yield found
 
@@ -81,6 +81,17 @@ def _arriving(case: Case) -> Blame | None:
     if (packet and packet.passed) or (case.target.traced and not packet):
         return None
     return by_counters(case.target, case.flow, "input") or by_counters(case.target, case.flow, "forward")
+
+
+def _translated(case: Case) -> Blame | None:
+    """A rule gave it another goal, where nobody or somebody else answered."""
+    if case.verdict not in (Verdict.REFUSED, Verdict.WRONG_HOST):
+        return None
+    for evidence, packet in ((case.source, case.left), (case.target, case.came)):
+        step = next((step for step in packet.steps if step.translates), None) if packet else None
+        if packet and step:
+            return by_translation(evidence, packet, step)
+    return None
 
 
 def _inside(case: Case) -> Blame | None:

@@ -63,6 +63,17 @@ def by_trace(evidence: Evidence, packet: Packet, end: Step, *, answer: bool = Fa
     )
 
 
+def by_translation(evidence: Evidence, packet: Packet, step: Step) -> Blame:
+    """The rule that gave *packet* another goal; only its going mends that."""
+    named = by_trace(evidence, packet, step)
+    if named.stack.startswith("iptables"):
+        program, table, _ = named.place
+        command = f"{program} -t {table} -D {named.chain.split()[-1]} {named.rule}"
+    else:
+        command = f"nft delete rule {named.chain} handle {step.handle}"
+    return replace(named, verdict="routed elsewhere", hint=f"on {evidence.host}: {command}")
+
+
 def by_counters(evidence: Evidence, flow: Flow, hook: str) -> Blame | None:
     """The rule of legacy iptables whose counter moved; of iptables-nft too where nothing could be traced."""
     listings = [("iptables-legacy", evidence.legacy)]

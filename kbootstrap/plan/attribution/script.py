@@ -19,7 +19,7 @@ PER_SECOND: Final = 1000  # marked packets of a kind that daemons send too (data
 READY: Final = "ready"
 TRACE: Final = "trace"
 _NETFILTER, _TRACES = 12, 1 << 8  # of /proc/net/netlink: NETLINK_NETFILTER, and the bit of NFNLGRP_NFTRACE
-_TABLES: Final = "raw mangle filter security"
+_TABLES: Final = "raw mangle nat filter security"
 _SAVE: Final = """\
 kind=$1
 case $(iptables -V 2>/dev/null) in *nf_tables*) plain=nft;; *) plain=legacy;; esac

@@ -15,6 +15,7 @@ _LINE: Final = re.compile(rb"trace id (?P<id>[0-9a-f]+) (?P<family>\S+) (?P<tabl
 _RULE: Final = re.compile(r"rule (?P<text>.*?)(?: # handle (?P<handle>\d+))? \(verdict (?P<verdict>[^()]*)\)$")
 _HEADERS: Final = re.compile(r" ip saddr (\S+) ip daddr (\S+) .* (tcp|udp) sport (\d+) (?:tcp|udp) dport (\d+) ")
 _COUNTER: Final = re.compile(r"counter packets \d+ bytes \d+")
+_TRANSLATES: Final = re.compile(r"\b(dnat|redirect)\b|\b(DNAT|REDIRECT)\b")
 _REJECT: Final = re.compile(r"\breject\b|\bREJECT\b")
 
 
@@ -36,6 +37,10 @@ class Step:
     @property
     def rejects(self) -> bool:
         return self.drops and bool(_REJECT.search(self.rule))
+
+    @property
+    def translates(self) -> bool:
+        return bool(_TRANSLATES.search(self.rule)) and self.verdict == "accept"
 
     @property
     def ours(self) -> bool:
