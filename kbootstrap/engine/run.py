@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import kbootstrap
-from kbootstrap.engine import api, flow, gather, health, preflight, workload
+from kbootstrap.engine import api, flow, gather, health, ports, preflight, workload
 from kbootstrap.engine.apply import Applying, apply, ledgers, raise_together, write_ledger
 from kbootstrap.engine.contact import chosen
 from kbootstrap.engine.prepare import Prepared, ca_file_sha256, prepare
@@ -22,9 +22,10 @@ from kbootstrap.model.facts import Observed
 from kbootstrap.model.finding import Finding
 from kbootstrap.model.plan import CLUSTER, Plan
 from kbootstrap.model.report import Result
-from kbootstrap.model.resource import Blob
+from kbootstrap.model.resource import Blob, Firewall
 from kbootstrap.plan import build
 from kbootstrap.plan.ledger import Ledger
+from kbootstrap.plan.stages import FIREWALL
 from kbootstrap.remote.lock import HostLock, Owner
 from kbootstrap.remote.lock import hold as hold_host
 from kbootstrap.remote.pool import Pool
@@ -125,6 +126,8 @@ def up(request: Request) -> Outcome:
             if picture.plan.empty:
                 _hand_over(prepared, picture)
                 return Outcome(prepared=prepared, picture=picture, applied=False, results=_checked(request, prepared, pool, picture, full=False))
+            if not _opens(picture):
+                _reachable(request, prepared, pool, picture)
             if not request.confirm(picture.plan):
                 return Outcome(prepared=prepared, picture=picture, applied=False)
             with _locked(request, prepared, pool, picture) as locks:
@@ -183,7 +186,13 @@ def _execute(request: Request, prepared: Prepared, pool: Pool, picture: Picture,
     pushes = {host: Push(pool.connection(prepared.spec.host(host)), blobs, request.listener).start() for host, blobs in needed.items()}
     applying = Applying(spec=prepared.spec, pool=pool, listener=request.listener, ledgers=complete, pushes=pushes, locks=locks)
     way = flow.apply if flow.fresh(list(picture.observed.values())) else apply
-    errors = way(applying, picture.plan.stages)
+    stages = picture.plan.stages
+    if _opens(picture):
+        until = next(number for number, stage in enumerate(stages, 1) if stage.name == FIREWALL)
+        raise_together(apply(applying, stages[:until]))
+        _reachable(request, prepared, pool, picture)
+        stages = stages[until:]
+    errors = way(applying, stages)
     failed = frozenset(error.host for error in errors)
     try:
         if not any(prepared.spec.host(name).is_master for name in failed):  # a worker's failure keeps no other from a working cluster
@@ -192,6 +201,20 @@ def _execute(request: Request, prepared: Prepared, pool: Pool, picture: Picture,
         raise_together(errors)
         raise
     raise_together(errors)
+
+
+def _opens(picture: Picture) -> bool:
+    """Whether a firewall is about to be opened: then what it drops now is no reason to refuse."""
+    return any(
+        stage.name == FIREWALL and any(isinstance(c.resource, Firewall) for h in stage.hosts for c in h.changes) for stage in picture.plan.stages
+    )
+
+
+def _reachable(request: Request, prepared: Prepared, pool: Pool, picture: Picture) -> None:
+    """The matrix of hosts where nothing of ours runs yet, proven before anything is installed there. PreflightError names every pair."""
+    fresh = [name for name, seen in picture.observed.items() if flow.fresh([seen])]
+    if not request.only:
+        ports.require(prepared.spec, pool, request.listener, read=picture.observed.keys(), fresh=fresh)
 
 
 def _blobs(picture: Picture, host: str) -> list[Blob]:

@@ -162,10 +162,10 @@ def waivers(draft: Draft) -> Iterator[Finding]:
         path: Path = ("preflight", "waive", name)
         if name in ("all", "*"):
             yield draft.error(path, f"waive: {name} is refused", "Name each check that you accept, with a reason; preflight.run shows their ids.")
-        elif name not in checks.BY_ID:
-            yield draft.error(path, f"waive: no check is called {name}", did_you_mean(name, checks.BY_ID))
-        elif not checks.BY_ID[name].waivable:
-            yield draft.error(path, f"waive: {name} cannot be waived: {checks.BY_ID[name].reason}", "Mend what it finds.")
+        elif name not in checks.WAIVABLE:
+            yield draft.error(path, f"waive: no check is called {name}", did_you_mean(name, checks.WAIVABLE))
+        elif not checks.WAIVABLE[name].waivable:
+            yield draft.error(path, f"waive: {name} cannot be waived: {checks.WAIVABLE[name].reason}", "Mend what it finds.")
 
 
 def known_minor(draft: Draft) -> Iterator[Finding]:
