@@ -86,6 +86,7 @@ FAULTS: dict[str, tuple[dict[str, str], str, Severity, str]] = {
     "k0s, running": ({"": "Id=k0sworker.service\nActiveState=active"}, "other-installer", REFUSED, "k0s runs here"),
     "Docker, lying there": ({"": "found=/usr/bin/dockerd"}, "other-runtime", WARNING, "Docker is installed here"),
     "Docker, running": ({"docker.service\nActiveState=inactive": "docker.service\nActiveState=active"}, "other-runtime", REFUSED, "Docker runs here"),
+    "a containerd, running": ({"": "Id=containerd.service\nActiveState=active"}, "other-runtime", WARNING, "ours will take its place"),
     "kubeadm's drop-in": ({"": "dropin=/lib/systemd/system/kubelet.service.d/10-kubeadm.conf"}, "unit-drop-ins", WARNING, "10-kubeadm.conf over our"),
     "an etcd's data": ({"": "found=/var/lib/etcd/member"}, "etcd-data", REFUSED, "/var/lib/etcd/member holds"),
     "a network configuration before ours": ({"": "cni=10-flannel.conflist"}, "cni-files", REFUSED, "which comes before ours"),
