@@ -53,7 +53,7 @@ code.fix{display:inline-block;padding:2px 8px;border-radius:4px;background:var(-
 .blocks dd,.facts dd{margin:0;min-width:0;overflow-wrap:anywhere}.blocks .muted{color:var(--muted)}
 .blocks li:target{outline:2px solid var(--accent)}
 .facts{display:grid;grid-template-columns:max-content 1fr;gap:2px 16px;margin:14px 0}.facts dt{grid-column:1}.facts dd{grid-column:2}
-.scroll{overflow-x:auto}.scroll:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
+.scroll{overflow-x:auto;position:relative}.scroll:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 table{border-collapse:collapse;font-size:14px}caption{text-align:left;color:var(--muted);padding:0 0 6px;font-size:13px}
 th,td{text-align:left;padding:5px 10px;border-bottom:1px solid var(--rule);vertical-align:top}
 thead th{color:var(--muted);font-weight:600;vertical-align:bottom}

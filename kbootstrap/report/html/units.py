@@ -16,9 +16,10 @@ def section(view: View) -> Html:
     wanted = ", ".join(f"{name} {version}" for name, version in sorted(view.versions.items()))
     hosts = view.status.hosts if view.status else ()
     parts = [el("h2", "Units and versions"), el("p", f"Wanted: {wanted}.", class_="lead")]
-    if any(host.units for host in hosts):
-        parts.append(_units(view, hosts))
-        parts.append(_systems(hosts))
+    if view.installed:
+        parts += [_units(view, hosts), _systems(hosts)]
+    elif units := dict.fromkeys(unit.name.removesuffix(".service") for host in hosts for unit in host.units):
+        parts += [el("p", f"Nothing is installed yet. Units to come: {', '.join(units)}.", class_="lead"), _systems(hosts)]
     else:
         parts.append(el("p", view.unasked or "No host answered.", class_="lead"))
     return el("section", *parts, id="units")
@@ -31,17 +32,17 @@ def _units(view: View, hosts: Sequence[HostState]) -> Html:
     lines = []
     for name in names:
         mine = [unit for unit in units if unit.name == name]
-        cells = {unit.host: _cell(unit, installed=view.installed) for unit in mine} | silent
+        cells = {unit.host: _cell(unit) for unit in mine} | silent
         wanted = ", ".join(sorted({unit.wanted for unit in mine if unit.wanted}))
         lines.append(Line(head=el("code", name.removesuffix(".service")), cells=cells, facts=(el("span", wanted), el("span", _ages(mine)))))
     return grid("Units on hosts, and the version that runs", [host.name for host in hosts], lines, heads=("unit", "wanted", "active for"))
 
 
-def _cell(unit: Unit, *, installed: bool) -> Cell:
+def _cell(unit: Unit) -> Cell:
     if unit.ok:
         return Cell(state=State.OK, text=unit.version or "", word=unit.state)
     if unit.state == "absent":
-        return Cell(state=State.BAD if installed else State.NONE, text="absent")
+        return Cell(state=State.BAD, text="absent")
     if unit.active:
         return Cell(state=State.BAD, text=unit.version or "unknown version", word=f"{unit.state}, want {unit.wanted}")
     since = f" {span(unit.since_s)}" if unit.since_s is not None else ""
