@@ -15,16 +15,13 @@ WRITTEN: Final = (
 EXECUTED: Final = (paths.BIN, paths.CNI_BIN)
 
 REMAINS: Final = {
-    "kubeadm": (
-        "/etc/kubernetes/manifests/kube-apiserver.yaml", "/etc/kubernetes/manifests/etcd.yaml", "/var/lib/kubelet/kubeadm-flags.env",
-        "/usr/bin/kubeadm",
-    ),
+    "kubeadm": ("/etc/kubernetes/manifests/kube-apiserver.yaml", "/etc/kubernetes/manifests/etcd.yaml", "/var/lib/kubelet/kubeadm-flags.env"),
     "k3s": ("/usr/local/bin/k3s", "/etc/rancher/k3s", "/var/lib/rancher/k3s"),
     "RKE2": ("/usr/local/bin/rke2", "/opt/rke2", "/etc/rancher/rke2", "/var/lib/rancher/rke2"),
     "MicroK8s": ("/snap/microk8s", "/var/snap/microk8s"),
     "k0s": ("/usr/local/bin/k0s", "/etc/k0s", "/var/lib/k0s"),
     "minikube": ("/var/lib/minikube",),
-}  # fmt: skip
+}
 """What other installers leave, by name."""
 
 RUNTIMES: Final = {
@@ -62,7 +59,7 @@ COMMANDS: Final = {
 }  # fmt: skip
 """Command → Debian's package. Those that the read itself cannot do without (sh, awk, sed, stat, systemctl) end it with a message of their own."""
 
-LIMITS: Final = {"kernel.pid_max": 32768, "kernel.threads-max": 8192, "fs.file-max": 65536}
+LIMITS: Final = {"kernel.pid_max": 32768, "kernel.threads-max": 4096, "fs.file-max": 65536}
 """The least of each that a host with 110 pods can live with; every distribution's own value is higher or equal."""
 
 FORWARDING: Final = ("net.ipv4.ip_forward", "net.bridge.bridge-nf-call-iptables")

@@ -16,7 +16,7 @@ def check(context: Context) -> Iterator[Finding]:
     mine = {"pods": context.spec.network.pods, "services": context.spec.network.services}
     for seen in context.hosts():
         told = set[str]()
-        for network, text in _networks(seen):
+        for network, text in sorted(_networks(seen), key=lambda each: -each[0].prefixlen):  # what lies inside is worse than what is around
             for name, wanted in mine.items():
                 if not network.overlaps(wanted) or name in told:
                     continue

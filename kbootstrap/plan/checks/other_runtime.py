@@ -18,7 +18,7 @@ def check(context: Context) -> Iterator[Finding]:
         for name, listed in hosts.RUNTIMES.items():
             found = [path for path in listed if path in seen.survey.remains]
             running = [unit for unit in seen.survey.active if hosts.RUNTIME_UNITS.get(unit) == name]
-            if not found and not running or (name == _REPLACED and seen.installed):
+            if (not found and not running) or (name == _REPLACED and seen.installed):
                 continue
             what = f"{name} {'runs' if running else 'is installed'} here ({', '.join(running + found)})"
             what += "; ours will take its place until cluster.down" if name == _REPLACED else ""

@@ -73,6 +73,7 @@ FAULTS: dict[str, tuple[dict[str, str], str, Severity, str]] = {
     "a clone's key": ({"70jFm@number@": "70jFm11"}, "ssh-host-key", REFUSED, "same SSH host key as m1"),
     "a route into the pods": ({"": "10.244.0.0/20 via 10.77.0.9 dev eth0 "}, "network-overlap", REFUSED, "10.244.0.0/20 lies in that of pods"),
     "a route around the services": ({"": "10.96.0.0/12 via 10.77.0.9 dev eth0 "}, "network-overlap", WARNING, "contains that of services"),
+    "both, the worse is told": ({"": "10.240.0.0/12 via 10.77.0.9 \n10.244.7.0/24 via 10.77.0.9 "}, "network-overlap", REFUSED, "10.244.7.0/24 lies"),
     "an address among the services": (
         {"": "3: tun0    inet 10.96.4.1/24 scope global tun0"}, "network-overlap", REFUSED, "10.96.4.0/24 lies in that of services"
     ),
