@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json as encoder
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 from invoke.tasks import task
@@ -10,20 +12,37 @@ from invoke.tasks import task
 from kbootstrap.errors import PreflightError
 from kbootstrap.tasks._common import CLUSTER_HELP, JSON_HELP, find_folder, reported, say
 
+if TYPE_CHECKING:
+    from kbootstrap.model.cluster import ClusterSpec
 
-@task(auto_shortflags=False, help={"cluster": CLUSTER_HELP, "json": JSON_HELP})
+
+@task(auto_shortflags=False, help={"cluster": CLUSTER_HELP, "json": JSON_HELP, "html": "write the matrix as a page of its own to this file"})
 @reported
-def matrix(_: Context, cluster: str = "", json: bool = False) -> None:
+def matrix(_: Context, cluster: str = "", json: bool = False, html: str = "") -> None:
     """Show who must reach whom, on which ports, and why; asks no host."""
     from kbootstrap import inventory, topology
     from kbootstrap.report import ports
 
-    rows = topology.rows(inventory.load(find_folder(cluster).cluster_yml))
+    spec = inventory.load(find_folder(cluster).cluster_yml)
+    if html:
+        _write(html, spec)
+        return
+    rows = topology.rows(spec)
     if json:
         say(encoder.dumps(ports.matrix_data([(row.port, row.targets, row.sources) for row in rows]), indent=1))
         return
     for line in ports.matrix([(row.port, row.targets) for row in rows]):
         say(line)
+
+
+def _write(path: str, spec: ClusterSpec) -> None:
+    """The page with the matrix alone; report.html shows it proven."""
+    from kbootstrap.engine import report
+    from kbootstrap.report.html import matrix_page
+    from kbootstrap.store import inventory_files
+
+    inventory_files.replace_text(Path(path), matrix_page(spec.name, report.rows(spec), hosts=[host.name for host in spec.hosts]))
+    say(path)
 
 
 @task(

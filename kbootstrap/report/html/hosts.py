@@ -47,12 +47,13 @@ def _seen(host: HostState) -> list[Html]:
         return [el("td", host.reason, *([join([" ", el("code", host.hint, class_="fix")])] if host.hint else []), colspan=5)]
     mount, used = max(host.disks.items(), key=lambda pair: pair[1], default=("", 0))
     certificate = host.certificate
+    ends = f"{certificate.path} {certificate.days_left:.0f}\u00a0d" if certificate else "none"
     return [
-        el("td", f"{host.os}, {host.kernel}"),
+        el("td", host.os, ", ", el("span", host.kernel, class_="whole")),
         el("td", span(host.up_s), class_="number"),
-        _marked(f"{host.clock_s:+.1f} s", abs(host.clock_s) > CLOCK_WARN_S),
-        _marked(f"{mount} {used} %" if mount else "", used >= DISK_FULL_PERCENT),
-        _marked(f"{certificate.path} {certificate.days_left:.0f} d", certificate.days_left < CERTIFICATE_SOON_D) if certificate else el("td", "none"),
+        _marked(f"{round(host.clock_s, 1) + 0.0:+.1f}\u00a0s", abs(host.clock_s) > CLOCK_WARN_S),
+        _marked(f"{mount} {used}\u00a0%" if mount else "", used >= DISK_FULL_PERCENT),
+        _marked(ends, certificate is not None and certificate.days_left < CERTIFICATE_SOON_D),
     ]
 
 

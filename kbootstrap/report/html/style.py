@@ -29,7 +29,7 @@ main{max-width:1180px;margin:0 auto;padding:20px 24px 60px}
 h1{font-size:26px;line-height:1.2;margin:0}h1 small{font-weight:400;color:var(--muted);font-size:16px}
 h2{font-size:19px;margin:44px 0 8px;padding-bottom:6px;border-bottom:1px solid var(--rule)}h3{font-size:15px;margin:22px 0 8px}
 p{margin:4px 0}a{color:inherit}.lead,.muted{color:var(--muted)}.lead{margin-bottom:12px}.bad.lead{color:var(--bad)}
-code{font:13px/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
+code{font:.87em/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
 code.text,code.fix{white-space:pre-wrap;overflow-wrap:anywhere}
 code.fix{display:inline-block;padding:2px 8px;border-radius:4px;background:var(--panel);border:1px solid var(--rule);user-select:all}
 .unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
@@ -41,8 +41,8 @@ code.fix{display:inline-block;padding:2px 8px;border-radius:4px;background:var(-
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(132px,1fr));gap:10px;margin:0;padding:0;list-style:none}
 .tiles a{display:block;height:100%;padding:8px 12px;border:1px solid var(--rule);border-radius:6px;background:var(--panel);text-decoration:none}
 .tiles a:hover,.tiles a:focus-visible{border-color:var(--accent)}
-.tiles .name{display:block;color:var(--muted);font-size:13px}.tiles .value{display:block;font-weight:600;overflow-wrap:anywhere}
-.tiles .more{display:block;color:var(--muted);font-size:13px}
+.tiles .name{display:block;color:var(--muted);font-size:.87em}.tiles .value{display:block;font-weight:600;overflow-wrap:anywhere}
+.tiles .more{display:block;color:var(--muted);font-size:.87em}
 .issues,.blocks{list-style:none;margin:0;padding:0;display:grid;gap:8px}
 .issues>li,.blocks>li{border-left:4px solid;border-radius:4px;padding:8px 12px;background:var(--panel)}
 .issues div p,.blocks p,.blocks dl{color:var(--text)}.issues p{margin:0}
@@ -54,7 +54,7 @@ code.fix{display:inline-block;padding:2px 8px;border-radius:4px;background:var(-
 .blocks li:target{outline:2px solid var(--accent)}
 .facts{display:grid;grid-template-columns:max-content 1fr;gap:2px 16px;margin:14px 0}.facts dt{grid-column:1}.facts dd{grid-column:2}
 .scroll{overflow-x:auto;position:relative}.scroll:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
-table{border-collapse:collapse;font-size:14px}caption{text-align:left;color:var(--muted);padding:0 0 6px;font-size:13px}
+table{border-collapse:collapse;font-size:.93em}caption{text-align:left;color:var(--muted);padding:0 0 6px;font-size:.87em}
 th,td{text-align:left;padding:5px 10px;border-bottom:1px solid var(--rule);vertical-align:top}
 thead th{color:var(--muted);font-weight:600;vertical-align:bottom}
 tbody th{font-weight:600}.grid tbody th{font-weight:400;min-width:220px}.grid td:not([class]){min-width:120px}
@@ -62,17 +62,17 @@ tbody th{font-weight:600}.grid tbody th{font-weight:400;min-width:220px}.grid td
 .grid td{vertical-align:middle}.grid tbody th{vertical-align:middle}
 .grid .host{white-space:normal;overflow-wrap:anywhere;min-width:44px;max-width:150px}
 .grid .many{min-width:150px;max-width:240px}
-.grid td:not([class]){text-align:left;white-space:normal;color:var(--muted);font-size:13px}
-.grid .sign{font-weight:700}.grid .value{font-size:13px}.grid a{text-decoration:none;border-bottom:1px dotted}
+.grid td:not([class]){text-align:left;white-space:normal;color:var(--muted);font-size:.87em}
+.grid .sign{font-weight:700}.grid .value{font-size:.87em}.grid a{text-decoration:none;border-bottom:1px dotted}
 .grid td.ok{background:var(--ok-ground)}.grid td.bad{background:var(--bad-ground)}.grid td.warn{background:var(--warn-ground)}
 .grid td.unknown{background:var(--unknown-ground)}.grid td[class]{box-shadow:inset 2px 0 var(--ground)}
 .dense td[class]{padding:5px 6px}
 .turned .host span{writing-mode:vertical-rl;transform:rotate(180deg);white-space:nowrap}.turned .host{min-width:0}.turned td{padding:5px 4px}
-.list td p{margin:0 0 3px}.word{white-space:nowrap;font-weight:600}.number{text-align:right;white-space:nowrap}
+.list td p{margin:0 0 3px}.whole{white-space:nowrap}.word{white-space:nowrap;font-weight:600}.number{text-align:right;white-space:nowrap}
 .list th[scope=row]{white-space:nowrap}.hosts code{white-space:nowrap}.hosts .fix{white-space:pre-wrap}
-.legend{color:var(--muted);font-size:13px;margin-top:8px}.key{margin-right:14px}
+.legend{color:var(--muted);font-size:.87em;margin-top:8px}.key{margin-right:14px}
 details{margin-top:12px}summary{cursor:pointer;color:var(--accent)}
-footer{margin-top:48px;padding-top:10px;border-top:1px solid var(--rule);color:var(--muted);font-size:13px}
+footer{margin-top:48px;padding-top:10px;border-top:1px solid var(--rule);color:var(--muted);font-size:.87em}
 .drawing{display:block;width:100%;min-width:820px;height:auto;font-size:13px;fill:var(--text)}
 .drawing .middle{text-anchor:middle}.drawing .end{text-anchor:end}.drawing .strong{font-weight:600}.drawing .muted{fill:var(--muted)}
 .drawing text.ok{fill:var(--ok)}.drawing text.bad{fill:var(--bad)}.drawing text.warn{fill:var(--warn)}.drawing text.unknown{fill:var(--unknown)}
@@ -85,7 +85,7 @@ footer{margin-top:48px;padding-top:10px;border-top:1px solid var(--rule);color:v
 .drawing .mark{stroke:var(--text);stroke-width:1.5}
 @media (max-width:700px){main{padding:14px 12px 40px}h1{font-size:22px}.issues>li,.blocks dl{grid-template-columns:1fr;gap:2px}
 .blocks dt{margin-top:4px}}
-@media print{main{max-width:none;padding:0}body{font-size:11px}table{font-size:10px}code{font-size:9.5px}h2{margin-top:22px}
+@media print{main{max-width:none;padding:0}body{font-size:11px}h1{font-size:20px}h2{font-size:15px;margin-top:22px}
 .scroll{overflow:visible}.drawing{min-width:0}
 .issues>li,.blocks>li,tr,.tiles a{break-inside:avoid}h2,h3,caption{break-after:avoid}.tiles a{background:none}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}

@@ -98,8 +98,14 @@ def _way(view: View, y: float) -> Html:
     """Every host's way to the API, between the bands: up to the masters."""
     middle = WIDTH / 2
     box = el("rect", x=middle - 330, y=y + 22, width=660, height=30, rx=6, class_="way")
-    masters = folded(place.name for place in view.places if place.is_master)
-    said = el("text", f"{view.endpoint} → API servers {masters}, {API.number}/tcp", x=middle, y=y + 41.5, class_="middle")
+    masters = [place.name for place in view.places if place.is_master]
+    said = el(
+        "text",
+        f"{view.endpoint} → API server{'s' if len(masters) > 1 else ''} {folded(masters)}, {API.number}/tcp",
+        x=middle,
+        y=y + 41.5,
+        class_="middle",
+    )
     arrows = [el("line", x1=middle, x2=middle, y1=at, y2=at - 20, class_="arrow", marker_end="url(#arrow)") for at in (y + 22, y + WAY)]
     return el("g", *(arrows if any(not place.is_master for place in view.places) else arrows[:1]), box, said)
 
@@ -124,9 +130,9 @@ def _band(view: View, title: str, places: Sequence[Place], y: float, *, columns:
 
 
 def _columns(count: int) -> int:
-    """Five hosts stand better as 3 + 2 than as 4 + 1."""
+    """Five hosts stand better as 3 + 2 than as 4 + 1, and one does not fill the width."""
     rows = -(-count // 4)  # an empty band has none
-    return -(-count // rows) if rows else 1
+    return max(3, -(-count // rows)) if rows else 1
 
 
 def _card(card: _Card, x: float, y: float, width: float, height: float) -> Html:
