@@ -17,6 +17,7 @@ import yaml
 from kbootstrap import lab as labs
 from kbootstrap.catalog.checks import BY_ID
 from kbootstrap.engine import preflight
+from kbootstrap.errors import PreflightError
 from kbootstrap.model.finding import Finding, Severity
 from tests.lab.conftest import Cluster
 from tests.lab.faults import FAULTS, REFUSED
@@ -29,7 +30,8 @@ Row = tuple[str, str, Severity]
 
 
 def rows(found: tuple[Finding, ...]) -> set[Row]:
-    return {(finding.host, finding.check, finding.severity) for finding in found}
+    """Without what is this machine's matter, not its practice hosts': how quick the disk is where nobody planted a slow one."""
+    return {(f.host, f.check, f.severity) for f in found if f.check != "disk-sync" or f.host == "m1"}
 
 
 def told(found: tuple[Finding, ...]) -> str:
@@ -82,7 +84,10 @@ def _in_the_inventory(lab: labs.Lab, document: dict[str, Any]) -> None:
     hosts["workers"]["w3"] = {"address": str(net[98]), "ssh": {"host": str(lab.host("w1").address), "port": 2}}
     way = {"host": str(lab.host("w1").address), "port": SECOND_SSHD, "user": "kb", "sudo": {"needed": True}}
     hosts["workers"]["w4"] = {"address": str(net[97]), "ssh": way}
-    inside(lab.host("w1"), f"systemd-run -q --unit=second /usr/sbin/sshd -D -p {SECOND_SSHD}")
+    inside(
+        lab.host("w1"),
+        f"systemd-run -q --unit=second /usr/sbin/sshd -D -p {SECOND_SSHD}; until ss -Hltn | grep -q :{SECOND_SSHD}; do sleep 0.05; done",
+    )
     known = lab.folder / "known_hosts"
     key = next(line.partition(" ")[2] for line in known.read_text().splitlines() if line.startswith(f"{lab.host('w1').address} "))
     known.write_text(known.read_text() + f"[{lab.host('w1').address}]:{SECOND_SSHD} {key}\n")
@@ -97,7 +102,7 @@ def bare(lab_machine: None, claim: Callable[[str], AbstractContextManager[str]],
 def test_every_planted_fault_is_found_in_one_run_and_nothing_else(bare: labs.Lab, of_lab: Callable[[labs.Lab], Cluster]) -> None:
     cluster = of_lab(bare)
     healthy = preflight.run(cluster.request())
-    assert {row for row in rows(healthy) if row[1] != "disk-sync"} == set(), told(healthy)  # how quick the disk is, is this machine's matter
+    assert {row for row in rows(healthy) if row[1] != "disk-sync"} == set(), told(healthy)
 
     wanted = planted(bare)
     found = preflight.run(cluster.request())
@@ -107,9 +112,11 @@ def test_every_planted_fault_is_found_in_one_run_and_nothing_else(bare: labs.Lab
 
     done = task(bare, "--json")
     assert done.returncode == REFUSED_EXIT, done.stderr
-    assert {(row["host"], row["check"], Severity(row["severity"])) for row in json.loads(done.stdout)["findings"]} == wanted
+    told_as_json = {(row["host"], row["check"], Severity(row["severity"])) for row in json.loads(done.stdout)["findings"]}
+    assert {row for row in told_as_json if row[1] != "disk-sync" or row[0] == "m1"} == wanted
 
     _only_and_limit(bare)
+    _up_is_refused(cluster, {(host, check) for host, check, severity in wanted if severity is REFUSED and check not in ("ssh", "root")})
     _waived(bare, cluster)
 
 
@@ -120,6 +127,14 @@ def _only_and_limit(lab: labs.Lab) -> None:
     assert "1 warning" in done.stdout
     done = task(lab, "--only=memroy")
     assert (done.returncode, done.stderr.strip()) == (USAGE_EXIT, "error: --only: no check is called memroy\n  Did you mean memory?")
+
+
+def _up_is_refused(cluster: Cluster, wanted: set[tuple[str, str]]) -> None:
+    """Whoever did not ask before is told now, all at once, and nothing was changed."""
+    with pytest.raises(PreflightError, match="nothing was changed") as caught:
+        cluster.up()
+    assert {(problem.where, problem.what.partition(":")[0]) for problem in caught.value.problems} == wanted
+    assert [inside(host, "ls -A /etc/kbootstrap 2>/dev/null || true") for host in cluster.lab.hosts] == [""] * len(cluster.lab.hosts)
 
 
 def _waived(lab: labs.Lab, cluster: Cluster) -> None:
