@@ -96,6 +96,10 @@ def write_ledger(connection: Connection, ledger: Ledger, listener: Listener) -> 
 
 def send(applying: Applying, connection: Connection, changes: Sequence[Change], *, gates: Sequence[Gate] = ()) -> None:
     """One stream to one host: *changes* once their blobs have arrived, then *gates*. LockError if another run took the host."""
+    first = [change for change in changes if confirm.needed(change)]
+    if first and len(first) < len(changes):  # alone: it is taken back unless it is confirmed within seconds
+        send(applying, connection, first)
+        changes = [change for change in changes if change not in first]
     for change in changes:
         if change.blob is not None:
             applying.pushes[connection.host].wait(change.blob.sha256)
@@ -111,7 +115,7 @@ def send(applying: Applying, connection: Connection, changes: Sequence[Change], 
     steps += [(f"gate/{gate.name}", gate.text, gate.deadline_s) for gate in gates]
     if steps:
         run_steps(connection, steps, payload, applying.listener)
-    if any(confirm.needed(change) for change in changes):
+    if first == list(changes) and first:
         confirm.confirm(applying.pool, applying.spec.host(connection.host), connection)
 
 

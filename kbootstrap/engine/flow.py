@@ -15,7 +15,7 @@ from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import StageFinished
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.plan import CLUSTER, Change, Gate, HostPlan, Stage
-from kbootstrap.model.resource import Binary, ContainerImage, Firewall, Service
+from kbootstrap.model.resource import Binary, ContainerImage, Service
 from kbootstrap.plan import batch
 from kbootstrap.plan.compare import RELOAD
 from kbootstrap.plan.stages import WORKERS
@@ -58,10 +58,7 @@ def _late(change: Change) -> bool:
 def _host(applying: Applying, connection: Connection, plans: Sequence[tuple[str, HostPlan]], pace: _Pace) -> None:
     changes = [change for _, plan in plans for change in plan.changes]
     reload = [change for change in changes if change.key == RELOAD][:1]
-    first = [change for change in changes if isinstance(change.resource, Firewall)]
-    if first:  # alone: it is taken back unless it is confirmed within seconds
-        send(applying, connection, first)
-    early = batch.in_kinds(change for change in changes if not _late(change) and change.key != RELOAD and change not in first)
+    early = batch.in_kinds(change for change in changes if not _late(change) and change.key != RELOAD)
     send(applying, connection, [*early, *reload])
     pace.done(SMALL_FILES)
     of = dict(plans)

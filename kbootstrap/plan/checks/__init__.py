@@ -27,6 +27,7 @@ from kbootstrap.plan.checks import (
     disk_sync,
     dns,
     etcd_data,
+    firewall,
     firewall_managers,
     foreign_rules,
     hostname,
@@ -107,6 +108,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "foreign-rules": foreign_rules.check,
         "ipvs-rules": ipvs_rules.check,
         "firewall-managers": firewall_managers.check,
+        "firewall": firewall.check,
         "commands": commands.check,
         "package-lock": package_lock.check,
     }

@@ -47,6 +47,7 @@ def build(want: Firewall) -> str:
         "NETWORK_SCRIPT": paths.NETWORK_SCRIPT,
         "UFW": UFW_RULES,
         "POLICIES": POLICIES,
+        "RUN": paths.RUN,
         "SELF": paths.FIREWALL_SCRIPT,
         "GUARD": GUARD,
         "NFT": _cases(want, rules.nft),
@@ -57,7 +58,8 @@ def build(want: Firewall) -> str:
     text = BODY
     for name, value in parts.items():
         text = text.replace(f"@{name}@", value)
-    return text
+    version = sha256(text)[:16]
+    return text.replace("@VERSION_LINE@", f"# version {version}").replace("@VERSION@", version)
 
 
 def tag(want: Firewall) -> str:

@@ -10,6 +10,8 @@
 ## forward everything from 10.77.0.11, 10.77.0.12, 10.77.0.13, 10.77.0.21, 10.77.0.22, 10.244.0.0/16 (pods and services)
 set -u
 export LC_ALL=C
+version='# version 30ef7a50084afdb4'
+# version 30ef7a50084afdb4
 tag=e172c1c6 strict='' proxy_table='ip kube-proxy' network_unit='kb-routes.service'
 self=/etc/kbootstrap/firewall.sh guard=kb-firewall-guard
 
@@ -236,18 +238,22 @@ close_nft() {
   } | nft -f -
 }
 # iptables prints native chains with a warning or not at all, so its tables get ours in its own words.
+# What is there is read first: iptables-legacy-restore holds the lock that iptables-legacy waits for.
+iptables_jumps() { "$1" -w -S "$2" | sed -n 's/^-A \(.*--comment "kbootstrap .*\)/-D \1/p'; }
 open_iptables() { # tool chain hook
+  old=$(iptables_jumps "$1" "$2")
   {
     printf '*filter\n:kbootstrap-%s - [0:0]\n' "$3"
     iptables_rules "$3" | sed "s/^/-A kbootstrap-$3 /"
-    "$1" -w -S "$2" | sed -n 's/^-A \(.*--comment "kbootstrap .*\)/-D \1/p'
+    [ -z "$old" ] || printf '%s\n' "$old"
     printf -- '-I %s 1 -m comment --comment "kbootstrap %s" -j kbootstrap-%s\nCOMMIT\n' "$2" "$tag" "$3"
   } | "$1-restore" -w --noflush
 }
 close_iptables() {
+  old=$(iptables_jumps "$1" "$2")
   {
     printf '*filter\n:kbootstrap-%s - [0:0]\n' "$3"
-    "$1" -w -S "$2" | sed -n 's/^-A \(.*--comment "kbootstrap .*\)/-D \1/p'
+    [ -z "$old" ] || printf '%s\n' "$old"
     printf -- '-X kbootstrap-%s\nCOMMIT\n' "$3"
   } | "$1-restore" -w --noflush
 }
@@ -344,7 +350,7 @@ repair() { open_chains; open_strict; mend_cluster; }
 # Reloads come in one transaction, which is mended at once, or in several, which are mended when nothing more comes. What nft does not tell of
 # (legacy iptables, a proxy that lost its rules as it started) is seen by the clock.
 watch() {
-  [ ! -e "$self.unconfirmed" ] || systemctl -q is-active "$guard.timer" || rollback
+  [ ! -e "$self.unconfirmed" ] || systemctl -q is-active "$guard.timer" || sh "$self" rollback
   [ -e "$self" ] && command -v nft >/dev/null || exec sleep infinity
   { echo now; while sleep 15; do echo again; done & nft monitor destroy; kill $!; } | while IFS= read -r _; do
     sh "$self" repair # as it lies there now: a later run may have brought other rules
@@ -357,17 +363,21 @@ open_all() { open_ufw && open_firewalld && open_chains && open_strict; }
 close_all() { close_strict; close_chains && close_firewalld && close_ufw; }
 # The rules of before: those of the script of before, or none.
 rollback() {
+  if [ -e "$self.before" ]; then mv -f "$self.before" "$self"; else rm -f "$self"; fi
   close_all
-  if [ -e "$self.before" ]; then mv -f "$self.before" "$self"; sh "$self" open; else rm -f "$self"; fi
+  [ ! -e "$self" ] || sh "$self" open_locked
   rm -f "$self.unconfirmed"
 }
+# One at a time; whoever waited may find that other rules are wanted by now, and leaves it to them.
+alone() { mkdir -p /run/kbootstrap; exec 9>/run/kbootstrap/firewall.lock; flock 9; }
 
 case "${1:-}" in
-open) open_all ;;
-close) close_all ;;
+open) alone; open_all ;;
+open_locked) open_all ;;
+close) alone; close_all ;;
 watch) watch ;;
-repair) repair ;;
-rollback) rollback ;;
+repair) alone; ! grep -qsx "$version" "$self" || repair ;;
+rollback) alone; rollback ;;
 confirm)
   [ -e "$self.unconfirmed" ] || { echo 'it was taken back already'; exit 1; }
   systemctl stop "$guard.timer"; rm -f "$self.unconfirmed" "$self.before"

@@ -1,0 +1,269 @@
+"""Opening, not disabling: real firewalls on real hosts, with a host outside the inventory that looks what they let in."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kbootstrap import lab as labs
+from kbootstrap.catalog.ports import API, NODEPORT_TCP, SSH
+from kbootstrap.engine import firewall
+from kbootstrap.engine.down import down
+from kbootstrap.errors import ApplyError, KbError
+from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.resource import Firewall
+from kbootstrap.resources.firewall import script
+from kbootstrap.rolebook import expand, openings
+from tests.lab.conftest import Cluster
+
+Claim = Callable[[str], AbstractContextManager[str]]
+OfLab = Callable[[labs.Lab], Cluster]
+pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("lab_machine")]
+
+NFTABLES = """\
+cat > /etc/nftables.conf <<'RULES'
+#!/usr/sbin/nft -f
+flush ruleset
+table inet filter {
+	chain services { tcp dport 22 accept; tcp dport 23 drop; }
+	chain input {
+		type filter hook input priority filter; policy drop;
+		iifname "lo" accept
+		ct state established,related accept
+		jump services
+	}
+	chain forward { type filter hook forward priority filter; policy drop; }
+}
+RULES
+systemctl -q enable nftables; systemctl restart nftables
+"""
+IPTABLES = """\
+iptables -A INPUT -i lo -j ACCEPT; iptables -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
+iptables -A INPUT -p tcp --dport 22 -j ACCEPT; iptables -P INPUT DROP
+iptables -N last; iptables -A last -j REJECT; iptables -A FORWARD -j last
+"""
+UFW = "ufw allow 22/tcp; ufw deny 6443/tcp; ufw --force enable; systemctl -q enable ufw\n"
+FIREWALLD = "firewall-cmd -q --permanent --add-service=ssh; firewall-cmd -q --reload\n"
+STATE = r"""
+nft -s list ruleset | grep -v '^# '
+find /etc/nftables.conf /etc/ufw /etc/default/ufw /etc/firewalld -type f -exec sha256sum {} + 2>/dev/null | sort -k2
+find /etc/kbootstrap /etc/systemd/system \( -name 'kb-*' -o -name 'firewall*' \) 2>/dev/null | sort
+"""
+SCAN = """\
+for p in {ports}; do
+  ( timeout 2 bash -c "exec 3<>/dev/tcp/{address}/$p" 2>/dev/null && echo $p ) &
+done
+wait
+"""
+
+
+def inside(host: labs.LabHost, text: str, timeout_s: float = 60.0) -> str:
+    done = labs.execute(host, ["bash", "-s"], text=text, timeout_s=timeout_s)
+    assert done.returncode == 0, f"{host.name}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+    return done.stdout
+
+
+def leave_out(found: labs.Lab, name: str) -> labs.LabHost:
+    """The host *name* is a neighbour of the cluster that no inventory knows."""
+    path = found.folder / "cluster.yml"
+    path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if not line.startswith(f"    {name}:")))
+    return found.host(name)
+
+
+def scan(outside: labs.LabHost, target: labs.LabHost, more: str = "") -> set[int]:
+    """What *outside* reaches of everything that listens on *target*, of *more*, and of some that nobody would open."""
+    listening = inside(target, "ss -Hltn | awk '{ sub(/.*:/, \"\", $4); print $4 }' | sort -un | tr '\\n' ' '")
+    ports = f"{listening} {more} 21 23 80 443 2381 8080 9100 10249 10257 10259 29999"
+    return {int(line) for line in inside(outside, SCAN.format(ports=ports, address=target.address)).split()}
+
+
+def eventually(host: labs.LabHost, condition: str, seconds: float = 30.0) -> None:
+    """*condition* (sh) holds within *seconds*."""
+    end = time.monotonic() + seconds
+    while (done := labs.execute(host, ["bash", "-c", condition])).returncode:
+        assert time.monotonic() < end, f"{host.name}: {condition}: {done.stdout[-500:]}{done.stderr[-500:]}"
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def bare(lab_machine: None, claim: Claim, of_lab: OfLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """m1 and w1 without anything; w2 is outside the inventory."""
+    with claim("kbwall") as name:
+        found = labs.up(name=name, masters=1, workers=2, inventory=tmp_path_factory.mktemp("inventory") / name)
+        leave_out(found, "w2")
+        yield of_lab(found)
+
+
+@pytest.fixture
+def clean(bare: Cluster) -> Cluster:
+    """Hosts without a rule, and an inventory without a setting."""
+    assert len(list(firewall.remove(bare.request()))) == 2
+    for host in bare.lab.hosts:
+        inside(host, "systemctl -q disable --now nftables; nft flush ruleset")
+    path = bare.folder.cluster_yml
+    path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if not line.startswith("firewall:")))
+    return bare
+
+
+def setting(cluster: Cluster, text: str) -> None:
+    path = cluster.folder.cluster_yml
+    path.write_text(path.read_text().replace("hosts:\n", f"firewall: {text}\nhosts:\n"))
+
+
+def opened(cluster: Cluster, **options: Any) -> None:
+    """``firewall.apply`` changed something, and all is as wanted."""
+    try:
+        assert firewall.run(cluster.request(**options)).applied
+    except KbError as error:
+        raise AssertionError("\n".join(map(str, [error, *error.problems]))) from error
+
+
+def gone(cluster: Cluster, before: dict[str, str]) -> None:
+    """``firewall.remove`` leaves nothing, and takes nothing of anybody else's."""
+    assert [line.partition(": ")[2] for line in firewall.remove(cluster.request())] == ["our rules are gone"] * len(before)
+    assert {name: inside(cluster.lab.host(name), STATE) for name in before} == before
+
+
+@pytest.mark.parametrize("rules", [pytest.param(NFTABLES, id="nftables"), pytest.param(IPTABLES, id="iptables")])
+def test_chains_that_drop_are_opened_once_and_left_as_they_were(clean: Cluster, rules: str) -> None:
+    hosts = [clean.lab.host("m1"), clean.lab.host("w1")]
+    for host in hosts:
+        inside(host, rules)
+    before = {host.name: inside(host, STATE) for host in hosts}
+    reasons = {
+        change.host: change.reason for change in firewall.plan(clean.request()).plan.changes() if change.resource and change.key[:8] == "firewall"
+    }
+    assert set(reasons) == {"m1", "w1"}
+    assert all("drops, and nothing lets the cluster in" in reason for reason in reasons.values())
+    opened(clean)
+    again = firewall.run(clean.request())
+    assert (again.applied, again.plan.empty) == (False, True)
+    for host in hosts:
+        inside(host, f"systemd-run -q --collect --unit=listen-{API.first} socat TCP-LISTEN:{API.first},fork,reuseaddr OPEN:/dev/null")
+    assert scan(clean.lab.host("w2"), hosts[0]) == {SSH.first, API.first}
+    assert scan(clean.lab.host("w2"), hosts[1]) == {SSH.first}
+    for host in hosts:
+        inside(host, f"systemctl stop listen-{API.first}")
+    gone(clean, before)
+
+
+def test_rules_come_back_after_every_kind_of_reload(clean: Cluster) -> None:
+    w1 = clean.lab.host("w1")
+    inside(w1, NFTABLES)
+    opened(clean, limit=("w1",))
+    there = "nft list chain inet filter input | grep -q 'jump kbootstrap-input' && nft list chain inet filter kbootstrap-input | grep -q 10250"
+    for reload in ("systemctl restart nftables", "systemctl reload nftables", "nft -f /etc/nftables.conf", "nft flush chain inet filter input"):
+        inside(w1, there)
+        inside(w1, reload)
+        eventually(w1, there)
+    labs.crash(w1)
+    labs.boot(w1)
+    eventually(w1, there)
+    assert firewall.plan(clean.request(limit=("w1",))).plan.empty
+
+
+def test_strict_drops_what_the_cluster_does_not_need(clean: Cluster) -> None:
+    setting(clean, "{strict: true}")
+    w1, w2 = clean.lab.host("w1"), clean.lab.host("w2")
+    before = {"m1": inside(clean.lab.host("m1"), STATE), "w1": inside(w1, STATE)}
+    ports = (8080, 10250, NODEPORT_TCP.first)
+    for port in ports:
+        inside(w1, f"systemd-run -q --collect --unit=listen-{port} socat TCP-LISTEN:{port},fork,reuseaddr OPEN:/dev/null")
+    assert set(ports) <= scan(w2, w1)
+    opened(clean)
+    assert scan(w2, w1) == {SSH.first, NODEPORT_TCP.first}
+    assert scan(clean.lab.host("m1"), w1) == {SSH.first, NODEPORT_TCP.first, 10250}
+    inside(w2, f"ping -c1 -W5 {w1.address}")
+    assert firewall.plan(clean.request()).plan.empty
+    for port in ports:
+        inside(w1, f"systemctl stop listen-{port}")
+    gone(clean, before)
+
+
+def test_rules_that_would_cut_ssh_are_taken_back(clean: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    setting(clean, "{strict: true}")
+    wanted = openings.openings
+
+    def without_ssh(spec: ClusterSpec, host: Host) -> Firewall:
+        good = wanted(spec, host)
+        return replace(good, rules=tuple(rule for rule in good.rules if rule.first != SSH.first), guard_s=4)
+
+    def as_it_is(want: Firewall, _: Any) -> Firewall:
+        return want
+
+    monkeypatch.setattr(expand, "openings", without_ssh)
+    monkeypatch.setattr(firewall, "openings", without_ssh)
+    monkeypatch.setattr(script, "complete", as_it_is)
+    w1 = clean.lab.host("w1")
+    before = inside(w1, STATE)
+    with pytest.raises(ApplyError) as failed:
+        firewall.run(clean.request(limit=("w1",)))
+    assert re.search(r"the change of the firewall was rolled back \(.*\); its rules are as they were before", failed.value.problems[0].what)
+    assert inside(w1, STATE) == before
+    monkeypatch.undo()
+    opened(clean, limit=("w1",))  # and somebody gets in
+
+
+BACKENDS = {
+    "nftables": ((), NFTABLES, "systemctl restart nftables"),
+    "iptables": ((), IPTABLES, "iptables -D FORWARD -j last; iptables -A FORWARD -j last"),
+    "ufw": (("ufw",), UFW, "ufw reload"),
+    "firewalld": (("firewalld",), FIREWALLD, "firewall-cmd -q --reload"),
+}
+
+
+@pytest.mark.long(seconds=110)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_cluster_comes_up_and_lives_behind(backend: str, claim: Claim, of_lab: OfLab, tmp_path: Path) -> None:
+    packages, rules, reload = BACKENDS[backend]
+    with claim("kbwl") as name:
+        found = labs.up(name=name, masters=1, workers=3, packages=packages, inventory=tmp_path / name)
+        outside = leave_out(found, "w3")
+        cluster = of_lab(found)
+        hosts = [found.host(each) for each in ("m1", "w1", "w2")]
+        for host in hosts:
+            inside(host, rules)
+        before = {host.name: inside(host, STATE) for host in hosts}
+        cluster.up()
+        assert cluster.plan().picture.plan.empty
+        lets_in_only_what_it_must(cluster, outside)
+        w1 = found.host("w1")
+        for again in (reload, "nft flush ruleset", reload):
+            inside(w1, again)
+            eventually(w1, "nft list table ip kube-proxy >/dev/null && nft list table ip kbootstrap >/dev/null", 60)
+        if backend != "iptables":  # whose rules nobody brings back after a boot
+            labs.crash(w1)
+            labs.boot(w1)
+        cluster.up()
+        lets_in_only_what_it_must(cluster, outside)
+        for host in hosts:
+            inside(host, rules if backend == "iptables" and host is w1 else "true")
+        assert list(down(cluster.request()))
+        if backend == "iptables":
+            before.pop("w1")
+        assert {each: inside(found.host(each), STATE) for each in before} == before
+
+
+def lets_in_only_what_it_must(cluster: Cluster, outside: labs.LabHost) -> None:
+    """SSH, the API, and a NodePort, whose pods nobody outside reaches by their own addresses."""
+    port = NODEPORT_TCP.first + 53
+    service = f"""{{"spec": {{"ports": [{{"port": 53, "protocol": "TCP", "nodePort": {port}}}]}}}}"""
+    cluster.kubectl("-n", "kube-system", "expose", "deployment/coredns", "--name=seen", "--type=NodePort", "--port=53", f"--overrides={service}")
+    hosts = [cluster.lab.host(name) for name in ("m1", "w1", "w2")]
+    end = time.monotonic() + 30
+    while scan(outside, hosts[1], str(port)) != {SSH.first, port} and time.monotonic() < end:
+        time.sleep(0.5)
+    assert scan(outside, hosts[0], str(port)) - {port} == {SSH.first, API.first}
+    assert [scan(outside, host, str(port)) for host in hosts[1:]] == [{SSH.first, port}] * 2
+    pods = cluster.kubectl("-n", "kube-system", "get", "pods", "-o", 'jsonpath={range .items[*]}{.status.podIP} {.status.hostIP}{"\\n"}{end}')
+    for pod, node in (line.split() for line in pods.splitlines()):
+        inside(outside, f"ip route replace {pod} via {node}")
+        assert inside(outside, SCAN.format(ports="53 8080 8181 9153", address=pod)) == ""
+    cluster.kubectl("-n", "kube-system", "delete", "service/seen")
