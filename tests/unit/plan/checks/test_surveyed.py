@@ -244,9 +244,7 @@ def test_the_table_and_the_checks_agree() -> None:
         "ssh", "root", "unique-address",
         "firewall",  # test_firewall_check.py
     }  # fmt: skip
-    assert {check for _, check, _, _ in FAULTS.values()} | {check for _, check, _ in OF_FACTS.values()} | of_others == set(CHECKS) - {
-        "firewall"
-    }  # that is tried with real firewalls
+    assert {check for _, check, _, _ in FAULTS.values()} | {check for _, check, _ in OF_FACTS.values()} | of_others == set(CHECKS)
 
 
 def test_every_place_of_the_probe_is_filled() -> None:
