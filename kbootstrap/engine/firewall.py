@@ -22,11 +22,12 @@ from kbootstrap.model.cluster import Host
 from kbootstrap.model.desired import Desired, Wanted
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.plan import Plan
+from kbootstrap.model.resource import Package
 from kbootstrap.plan import build
 from kbootstrap.plan import ledger as ledger_of
 from kbootstrap.plan.leaving import FORGET
 from kbootstrap.plan.ledger import Ledger
-from kbootstrap.plan.stages import FIREWALL, STAGES
+from kbootstrap.plan.stages import FIREWALL, STAGES, StageDef
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.lock import Owner
 from kbootstrap.remote.lock import hold as hold_host
@@ -34,8 +35,9 @@ from kbootstrap.remote.pool import Outcome, Pool
 from kbootstrap.render.env import Renderer
 from kbootstrap.resources import firewall
 from kbootstrap.resources.firewall.look import Seen
-from kbootstrap.rolebook.expand import applies, expand
+from kbootstrap.rolebook.expand import World, applies, expand, ground
 from kbootstrap.rolebook.openings import NAME, openings
+from kbootstrap.rolebook.role import RoleDef
 from kbootstrap.store import assets, state
 from kbootstrap.store.folder import Folder
 from kbootstrap.store.lock import hold
@@ -70,20 +72,22 @@ class Look:
 
 
 def prepare(folder: Folder) -> Prepared:
-    """Everything that the stage wants of every host, and nothing else of them."""
+    """Everything that the stage wants of every host. Of the other stages only what a ledger must know from the beginning: what was there before."""
     known = contact(folder)
     complete = state.complete(known.state, known.spec)
-    archs = {host.arch for host in known.spec.hosts}
-    none = {arch: {"pause": ("", None), "coredns": ("", None)} for arch in archs}
+    none = {host.arch: {"pause": ("", None), "coredns": ("", None)} for host in known.spec.hosts}
     renderer = Renderer((folder.overrides, assets.folder("templates")))
     world = replace(known.world, renderer=renderer, pod_ranges=complete.pod_ranges, images=none)
     defined = roles()
-    names = next(stage.roles for stage in STAGES if stage.name == FIREWALL)
-    hosts = {}
-    for host in known.spec.hosts:
-        mine = tuple(r for name in names if applies(defined[name], known.spec, host) for r in expand(world, defined[name], host))
-        hosts[host.name] = {stage.name: Wanted(resources=mine if stage.name == FIREWALL else ()) for stage in STAGES}
+    hosts = {host.name: {stage.name: _wanted(world, defined, stage, host) for stage in STAGES} for host in known.spec.hosts}
     return replace(known, state=complete, world=world, desired=Desired(hosts=hosts))
+
+
+def _wanted(world: World, defined: Mapping[str, RoleDef], stage: StageDef, host: Host) -> Wanted:
+    mine = [defined[name] for name in stage.roles if applies(defined[name], world.spec, host)]
+    if stage.name == FIREWALL:
+        return Wanted(resources=tuple(resource for role in mine for resource in expand(world, role, host)))
+    return Wanted(resources=tuple(resource for role in mine for resource in ground(role) if not isinstance(resource, Package)))
 
 
 def show(request: Request) -> tuple[Shown, ...]:

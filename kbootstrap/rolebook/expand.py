@@ -110,7 +110,8 @@ def _service(world: World, role: RoleDef, host: Host, definition: ServiceDef, gr
     return unit, Service(name=definition.unit, inputs=digests, binaries=binaries, serial=serial)
 
 
-def _prepared(role: RoleDef) -> Iterator[Resource]:
+def ground(role: RoleDef) -> Iterator[Package | User | Directory]:
+    """What *role* needs of the system before its own files."""
     yield from (Package(name=name) for name in role.packages)
     yield from (User(name=u.name, home=u.home) for u in role.users)
     yield from (Directory(name=d.path, mode=d.mode, owner=_owner(d.owner)) for d in role.directories)
@@ -137,7 +138,7 @@ def _blob(table: Mapping[str, Blob], role: RoleDef, name: str) -> Blob:
 
 def expand(world: World, role: RoleDef, host: Host) -> Iterator[Resource]:
     """The resources of *role* on *host*, in the order of their creation: what a service needs before the service."""
-    yield from _prepared(role)
+    yield from ground(role)
     yield from _kernel(role, host)
     if role.swap and host.host.swap == "off":
         yield Swap(name="swap")

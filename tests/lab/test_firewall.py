@@ -254,16 +254,16 @@ def test_a_cluster_comes_up_and_lives_behind(backend: str, claim: Claim, of_lab:
 def lets_in_only_what_it_must(cluster: Cluster, outside: labs.LabHost) -> None:
     """SSH, the API, and a NodePort, whose pods nobody outside reaches by their own addresses."""
     port = NODEPORT_TCP.first + 53
-    service = f"""{{"spec": {{"ports": [{{"port": 53, "protocol": "TCP", "nodePort": {port}}}]}}}}"""
+    service = f"""{{"spec": {{"ports": [{{"port": 53, "targetPort": "dns-tcp", "protocol": "TCP", "nodePort": {port}}}]}}}}"""
     cluster.kubectl("-n", "kube-system", "expose", "deployment/coredns", "--name=seen", "--type=NodePort", "--port=53", f"--overrides={service}")
     hosts = [cluster.lab.host(name) for name in ("m1", "w1", "w2")]
     end = time.monotonic() + 30
     while scan(outside, hosts[1], str(port)) != {SSH.first, port} and time.monotonic() < end:
         time.sleep(0.5)
-    assert scan(outside, hosts[0], str(port)) - {port} == {SSH.first, API.first}
+    assert scan(outside, hosts[0], str(port)) == {SSH.first, API.first}
     assert [scan(outside, host, str(port)) for host in hosts[1:]] == [{SSH.first, port}] * 2
     pods = cluster.kubectl("-n", "kube-system", "get", "pods", "-o", 'jsonpath={range .items[*]}{.status.podIP} {.status.hostIP}{"\\n"}{end}')
     for pod, node in (line.split() for line in pods.splitlines()):
         inside(outside, f"ip route replace {pod} via {node}")
-        assert inside(outside, SCAN.format(ports="53 8080 8181 9153", address=pod)) == ""
+        assert inside(outside, SCAN.format(ports="53 1053 8080 8181 9153", address=pod)) == ""
     cluster.kubectl("-n", "kube-system", "delete", "service/seen")
