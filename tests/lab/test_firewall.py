@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from kbootstrap import lab as labs
+from kbootstrap.catalog import paths
 from kbootstrap.catalog.ports import API, NODEPORT_TCP, SSH
-from kbootstrap.engine import firewall
+from kbootstrap.engine import confirm, firewall
 from kbootstrap.engine.down import down
 from kbootstrap.errors import ApplyError, KbError
 from kbootstrap.model.cluster import ClusterSpec, Host
@@ -209,6 +210,19 @@ def test_rules_that_would_cut_ssh_are_taken_back(clean: Cluster, monkeypatch: py
     assert inside(w1, STATE) == before
     monkeypatch.undo()
     opened(clean, limit=("w1",))  # and somebody gets in
+
+
+def test_a_host_that_reboots_before_the_confirmation_takes_the_change_back(clean: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    w1 = clean.lab.host("w1")
+    inside(w1, NFTABLES)
+    before = inside(w1, "nft -s list ruleset")
+    monkeypatch.setattr(confirm, "confirm", lambda *_: None)
+    opened(clean, limit=("w1",))
+    assert inside(w1, "nft -s list ruleset") != before
+    labs.crash(w1)
+    labs.boot(w1)
+    eventually(w1, f"[ ! -e {paths.FIREWALL_SCRIPT} ]")
+    assert inside(w1, "nft -s list ruleset") == before
 
 
 BACKENDS = {

@@ -187,8 +187,9 @@ open_locked) open_all ;;
 close) alone; close_all ;;
 watch) watch ;;
 repair) alone; ! grep -qsx "$version" "$self" || repair ;;
-rollback) alone; rollback ;;
+rollback) alone; [ ! -e "$self.unconfirmed" ] || rollback ;;
 confirm)
+  alone
   [ -e "$self.unconfirmed" ] || { echo 'it was taken back already'; exit 1; }
   systemctl stop "$guard.timer"; rm -f "$self.unconfirmed" "$self.before"
   ;;

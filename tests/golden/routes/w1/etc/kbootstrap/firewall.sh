@@ -10,8 +10,8 @@
 ## forward everything from 10.77.0.11, 10.77.0.12, 10.77.0.13, 10.77.0.21, 10.77.0.22, 10.244.0.0/16 (pods and services)
 set -u
 export LC_ALL=C
-version='# version 30ef7a50084afdb4'
-# version 30ef7a50084afdb4
+version='# version 2c04478018ed1c2c'
+# version 2c04478018ed1c2c
 tag=e172c1c6 strict='' proxy_table='ip kube-proxy' network_unit='kb-routes.service'
 self=/etc/kbootstrap/firewall.sh guard=kb-firewall-guard
 
@@ -377,8 +377,9 @@ open_locked) open_all ;;
 close) alone; close_all ;;
 watch) watch ;;
 repair) alone; ! grep -qsx "$version" "$self" || repair ;;
-rollback) alone; rollback ;;
+rollback) alone; [ ! -e "$self.unconfirmed" ] || rollback ;;
 confirm)
+  alone
   [ -e "$self.unconfirmed" ] || { echo 'it was taken back already'; exit 1; }
   systemctl stop "$guard.timer"; rm -f "$self.unconfirmed" "$self.before"
   ;;

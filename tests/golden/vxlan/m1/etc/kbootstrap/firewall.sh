@@ -14,8 +14,8 @@
 ## forward everything from 10.77.0.11, 10.244.0.0/16 (pods and services)
 set -u
 export LC_ALL=C
-version='# version 85727cd5bf5c8fdd'
-# version 85727cd5bf5c8fdd
+version='# version 62693d245600b6ad'
+# version 62693d245600b6ad
 tag=3feedac3 strict='' proxy_table='ip kube-proxy' network_unit='kb-vxlan.service'
 self=/etc/kbootstrap/firewall.sh guard=kb-firewall-guard
 
@@ -367,8 +367,9 @@ open_locked) open_all ;;
 close) alone; close_all ;;
 watch) watch ;;
 repair) alone; ! grep -qsx "$version" "$self" || repair ;;
-rollback) alone; rollback ;;
+rollback) alone; [ ! -e "$self.unconfirmed" ] || rollback ;;
 confirm)
+  alone
   [ -e "$self.unconfirmed" ] || { echo 'it was taken back already'; exit 1; }
   systemctl stop "$guard.timer"; rm -f "$self.unconfirmed" "$self.before"
   ;;
