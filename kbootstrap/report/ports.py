@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -108,7 +109,8 @@ def _folded(proofs: Sequence[Proof], *, by_target: bool) -> Iterator[Problem]:
 def _why(proof: Proof, other: str) -> tuple[str, ...]:
     """Detail and hint as they are the same for all ends of a line: without the other end's name."""
     if proof.cause is None:
-        return "" if proof.verdict is Verdict.DROPPED and proof.detail.startswith("no answer for") else proof.detail.replace(other, "it"), ""
+        silent = proof.verdict is Verdict.DROPPED and proof.detail.startswith("no answer for")
+        return "" if silent else re.sub(rf"\b{re.escape(other)}\b", "it", proof.detail), ""
     return str(proof.cause), proof.cause.hint
 
 

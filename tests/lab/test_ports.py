@@ -174,12 +174,6 @@ def test_every_row_from_every_host_a_fault_on_each_at_once(place: Cluster, spec:
         expect(place, spec, faults)
 
 
-@pytest.mark.parametrize(("action", "name"), cases({"drop": 110, "": 20}, ROWS))
-def test_every_row_from_every_host_one_at_a_time(place: Cluster, spec: ClusterSpec, action: str, name: str) -> None:
-    for port, source, target in triples(spec, name):
-        expect(place, spec, [Fault(port=port, source=source, target=target, action=action)])
-
-
 def test_another_host_that_answers_and_a_host_without_a_way(place: Cluster, spec: ClusterSpec) -> None:
     m1, m2, m3 = (spec.host(name).address for name in ("m1", "m2", "m3"))
     api = BY_NAME["kube-apiserver"]
