@@ -18,12 +18,13 @@ WORDS = {State.OK: "ok", State.BAD: "failed", State.WARN: "not certain", State.U
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """*text* stands beside the symbol; *word* is what the symbol means, for those who do not see it; *link* an anchor on the page."""
+    """*text* stands beside the symbol (a *minor* one only where there is room), *word* is for those who see no symbol, *link* an anchor."""
 
     state: State
     text: str = ""
     word: str = ""
     link: str = ""
+    minor: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,5 +76,5 @@ def _cell(cell: Cell | None) -> Html:
     word = cell.word or WORDS[cell.state]
     shown = join([el("span", SYMBOLS[cell.state], class_="sign", aria_hidden="true"), el("span", word, class_="unseen")])
     if cell.text:
-        shown = join([shown, el("span", cell.text, class_="value")], " ")
+        shown = join([shown, el("span", cell.text, class_="value minor" if cell.minor else "value")], " ")
     return el("td", el("a", shown, href=f"#{cell.link}") if cell.link else shown, class_=cell.state.value, title=word or None)

@@ -79,7 +79,7 @@ def _all(view: View) -> Iterator[Issue]:
 def _silent(view: View) -> Iterator[Issue]:
     for host in view.status.hosts if view.status else ():
         if host.reason:
-            yield Issue(grave=True, where=(host.name,), what=f"does not answer: {host.reason}", hint=host.hint, section="hosts")
+            yield Issue(grave=True, where=(host.name,), what=f"cannot be read: {host.reason}", hint=host.hint, section="hosts")
 
 
 def _services(view: View) -> Iterator[Issue]:

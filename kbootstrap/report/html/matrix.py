@@ -58,9 +58,9 @@ def _cell(state: State, good: int, asked: int, block: int | None) -> Cell:
     if state is State.OK:
         return Cell(state=state, text="" if good == asked else "*", word=f"open for {good} of {asked}")
     if state is State.BAD:
-        return Cell(state=state, text=f"{asked - good}/{asked}", word=f"shut for {asked - good} of {asked}", link=link)
+        return Cell(state=state, text=f"{asked - good}/{asked}", word=f"shut for {asked - good} of {asked}", link=link, minor=True)
     if state is State.WARN:
-        return Cell(state=state, text=f"{asked - good}/{asked}", word=f"not proven for {asked - good} of {asked}", link=link)
+        return Cell(state=state, text=f"{asked - good}/{asked}", word=f"not proven for {asked - good} of {asked}", link=link, minor=True)
     if state is State.UNKNOWN:
         return Cell(state=state, word="not proven")
     return Cell(state=state, word="needed, though by no other host")

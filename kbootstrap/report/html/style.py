@@ -59,7 +59,7 @@ th,td{text-align:left;padding:5px 10px;border-bottom:1px solid var(--rule);verti
 thead th{color:var(--muted);font-weight:600;vertical-align:bottom}
 tbody th{font-weight:600}.grid tbody th{font-weight:400;min-width:220px}.grid td:not([class]){min-width:120px}
 .grid td,.grid .host{text-align:center;white-space:nowrap}
-.grid td{vertical-align:middle}.grid tbody th{vertical-align:middle}
+.grid td{vertical-align:middle}.grid tbody th{vertical-align:middle;position:sticky;left:0;background:var(--ground)}
 .grid .host{white-space:normal;overflow-wrap:anywhere;min-width:44px;max-width:150px}
 .grid .many{min-width:150px;max-width:240px}
 .grid td:not([class]){text-align:left;white-space:normal;color:var(--muted);font-size:.87em}
@@ -67,7 +67,8 @@ tbody th{font-weight:600}.grid tbody th{font-weight:400;min-width:220px}.grid td
 .grid td.ok{background:var(--ok-ground)}.grid td.bad{background:var(--bad-ground)}.grid td.warn{background:var(--warn-ground)}
 .grid td.unknown{background:var(--unknown-ground)}.grid td[class]{box-shadow:inset 2px 0 var(--ground)}
 .dense td[class]{padding:5px 6px}
-.turned .host span{writing-mode:vertical-rl;transform:rotate(180deg);white-space:nowrap}.turned .host{min-width:0}.turned td{padding:5px 4px}
+.turned .host span{writing-mode:vertical-rl;transform:rotate(180deg);white-space:nowrap}.turned .host{min-width:0;padding:5px 3px}
+.turned td[class]{padding:5px 4px}.turned .minor{display:none}
 .list td p{margin:0 0 3px}.whole{white-space:nowrap}.word{white-space:nowrap;font-weight:600}.number{text-align:right;white-space:nowrap}
 .list th[scope=row]{white-space:nowrap}.hosts code{white-space:nowrap}.hosts .fix{white-space:pre-wrap}
 .legend{color:var(--muted);font-size:.87em;margin-top:8px}.key{margin-right:14px}

@@ -218,7 +218,7 @@ def test_the_first_word_is_the_verdict(name: str, state: State, begins: str) -> 
 
 def test_a_consequence_is_no_problem_of_its_own() -> None:
     of_w2 = [issue for issue in data(views.in_trouble())["issues"] if "w2" in issue["where"] and issue["section"] != "certificates"]
-    assert [issue["what"] for issue in of_w2] == ["does not answer: 10.77.0.22:22 does not answer within 10 s"]
+    assert [issue["what"] for issue in of_w2] == ["cannot be read: 10.77.0.22:22 does not answer within 10 s"]
 
 
 def test_what_is_waived_is_shown_and_counts_for_nothing() -> None:
