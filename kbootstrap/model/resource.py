@@ -146,7 +146,7 @@ class Firewall(Resource):
     strict: bool = False
     proxy_table: str = ""
     network_unit: str = ""
-    guard_s: int = 30
+    guard_s: int = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

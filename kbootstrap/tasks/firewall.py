@@ -76,7 +76,7 @@ def apply(
     _: Context, cluster: str = "", limit: str = "", yes: bool = False, take_lock: bool = False,
     ask_sudo_password: bool = False, sudo_password_fd: int = -1,
 ) -> None:  # fmt: skip
-    """Let in what the cluster needs, and nothing else. A host takes the change back unless a new SSH connection confirms it within half a minute."""
+    """Let in what the cluster needs, and nothing else. A host takes the change back unless a new SSH connection confirms it within a minute."""
     from kbootstrap.engine import firewall
     from kbootstrap.tasks import _request
 
