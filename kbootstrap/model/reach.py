@@ -35,9 +35,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """Why a pair fails: the *rule* of *chain* on *host*, its *verdict* (drop, reject, no listener, routed elsewhere), and in *hint* what mends it.
+    """Why a pair fails: the *rule* of *chain* on *host*, its *verdict* (drop, reject, no listener, wrong bind, no route,
+    routed elsewhere, lost on the way), and in *hint* what mends it.
 
-    *stack* is who manages that rule: nftables, iptables (through nftables), iptables-legacy, ufw, firewalld, route, listener.
+    *stack* is who manages that rule: nftables, iptables (through nftables), iptables-legacy, ufw, firewalld, kube-proxy, kernel, route, listener.
     """
 
     host: str

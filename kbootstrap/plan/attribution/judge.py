@@ -127,6 +127,8 @@ def _unheard(case: Case) -> Blame | None:
     if case.verdict is not Verdict.REFUSED or (case.target.traced and case.came is None):
         return None
     flow, host = case.flow, case.pair.target
+    if not case.target.listeners:
+        return None  # nobody could tell: sshd at least listens
     there = [each for each in case.target.listeners if (each.protocol, each.port) == (flow.protocol, flow.port)]
     if any(each.hears(flow.target) for each in there):
         return None

@@ -12,6 +12,7 @@ from kbootstrap.plan.attribution.mend import Gap
 from kbootstrap.plan.attribution.saved import Culprit, Rule, Saved
 from kbootstrap.plan.attribution.trace import Packet, Step
 
+_SERVICE = "kubectl get services,endpointslices -A   (a Service has this port, and no pod that it may go to)"
 _BUILT_IN = frozenset({"INPUT", "FORWARD", "OUTPUT", "PREROUTING", "POSTROUTING"})
 _HOOKS = {"INPUT": "input", "FORWARD": "forward", "OUTPUT": "output", "PREROUTING": "prerouting", "POSTROUTING": "postrouting"}
 
@@ -38,6 +39,9 @@ def by_trace(evidence: Evidence, packet: Packet, end: Step, *, answer: bool = Fa
     """The rule, or the policy, that *packet* met last on this host."""
     verdict, hook = "reject" if end.rejects else "drop", evidence.hook(packet, end)
     common = Blame(host=evidence.host, stack="nftables", verdict=verdict, hook=hook, answer=answer, translated=packet.translated)
+    chain, text = f"{end.family} {end.table} {end.chain}", end.rule or f"policy {end.verdict}"
+    if places.is_kube_proxy(end.table, end.chain):
+        return replace(common, stack=places.KUBE_PROXY, chain=chain, rule=text, handle=end.handle, hint=_SERVICE)
     after = evidence.nft[1]
     if end.family == "ip" and (end.table, end.chain) in after:
         base = next((s.chain for s in reversed(packet.steps) if s.table == end.table and s.chain in _BUILT_IN), end.chain)
@@ -48,14 +52,13 @@ def by_trace(evidence: Evidence, packet: Packet, end: Step, *, answer: bool = Fa
         culprit = Culprit(table=end.table, chain=end.chain, base=base, rule=rule)
         if rule or not end.rule:
             return _iptables(common, culprit, evidence.iptables, after, evidence.user_rules)
-    text = end.rule or f"policy {end.verdict}"
     zone = ""
     if end.table == places.FIREWALLD:
         zone = next((zone for s in reversed(packet.steps) if s.table == end.table and (zone := places.zone(s.chain))), "")
     return replace(
         common,
         stack="firewalld" if end.table == places.FIREWALLD else "nftables",
-        chain=f"{end.family} {end.table} {end.chain}",
+        chain=chain,
         rule=text,
         handle=end.handle,
         zone=zone,

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+KUBE_PROXY: Final = "kube-proxy"  # its table, and in its mode iptables the chains KUBE-…
 FIREWALLD: Final = "firewalld"  # its table of inet
 _ZONE: Final = re.compile(r"(?:filter|mangle|nat|raw)_(?:IN|FWDI|FWDO|FWD|PRE|POST)_(?!policy_)(.+?)(?:_(?:pre|log|deny|allow|post))?")
 _TUPLE: Final = "### tuple ###"
@@ -24,6 +25,10 @@ def zone(chain: str) -> str:
     """firewalld's zone behind a chain of its table, "" if it is none of a zone."""
     found = _ZONE.fullmatch(chain)
     return found[1] if found else ""
+
+
+def is_kube_proxy(table: str, chain: str) -> bool:
+    return table == KUBE_PROXY or chain.startswith("KUBE-")
 
 
 def is_ufw(chain: str) -> bool:
