@@ -167,9 +167,10 @@ class Listeners:
                 self.errors[outcome.host] = outcome.error.message
 
     def close(self) -> None:
-        """End the programs; they have removed themselves already."""
+        """End the programs, which have removed themselves already, and wait until the ports are free again: daemons are about to take them."""
         for session in self._sessions.values():
             session.feed.put(None)
+        self.pool.map(lambda host, _: self._sessions[host.name].running.finish(), [self.spec.host(name) for name in self._sessions])
         for session in self._sessions.values():
             session.running.close()
 

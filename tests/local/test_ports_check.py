@@ -13,7 +13,7 @@ import pytest
 
 from kbootstrap import topology
 from kbootstrap.catalog.ports import API
-from kbootstrap.engine import ports
+from kbootstrap.engine import ports, trace
 from kbootstrap.engine.listeners import listeners
 from kbootstrap.errors import ConnectError, PreflightError
 from kbootstrap.model.cluster import ClusterSpec, Host, Preflight
@@ -100,7 +100,7 @@ def test_an_installation_is_refused_unless_the_row_is_waived(monkeypatch: pytest
     spec = a_spec(1, 1)
     taken = (str(spec.host("m1").address), API.number)
     notes: list[Event] = []
-    monkeypatch.setattr(ports.trace, "explained", lambda spec, pool, proofs, again: tuple(proofs))  # no rules on the machine of the tests
+    monkeypatch.setattr(trace, "explained", lambda spec, pool, proofs, again: tuple(proofs))  # no rules on the machine of the tests
 
     def require(spec: ClusterSpec, fresh: tuple[str, ...] = ("m1", "w1")) -> None:
         with Pool(spec.hosts, local) as pool:
