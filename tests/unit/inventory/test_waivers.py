@@ -23,6 +23,8 @@ def test_a_reason_travels_with_the_cluster(good: str) -> None:
     [
         ("swpa: a reason", "c.yml:9:10  waive: no check is called swpa. Did you mean swap?"),
         ("product_uuid: a reason", "c.yml:9:10  waive: no check is called product_uuid. Did you mean product-uuid?"),
+        ("reach-kubelt: a reason", "c.yml:9:10  waive: no check is called reach-kubelt. Did you mean reach-kubelet?"),
+        ("reach-kube-scheduler: a reason", "c.yml:9:10  waive: no check is called reach-kube-scheduler."),  # nobody else may reach it
         ("all: a reason", "c.yml:9:10  waive: all is refused. Name each check that you accept"),
         ("cluster-marker: a reason", "c.yml:9:10  waive: cluster-marker cannot be waived: a host of another cluster would lose"),
         ('swap: ""', "c.yml:9:10  swap: nothing: expected a reason: one line"),
@@ -39,3 +41,10 @@ def test_what_is_refused(waive: str, said: str, good: str, lines_of: Lines) -> N
 def test_a_list_or_a_word_has_no_reasons(waive: str, good: str, lines_of: Lines) -> None:
     (line,) = lines_of(f"{good}preflight:\n  waive: {waive}\n")
     assert "expected `key: value` lines" in line
+
+
+def test_a_row_of_the_matrix_is_waived_by_its_name(good: str) -> None:
+    spec, findings = check(good + 'preflight:\n  waive:\n    reach-nodeport-udp: "no UDP services here"\n', "c.yml")
+    assert findings == ()
+    assert spec is not None
+    assert spec.preflight.waive == {"reach-nodeport-udp": "no UDP services here"}
