@@ -90,7 +90,7 @@ def _load(path: Path, tried: Tried) -> paramiko.PKey | None:
     except (TypeError, paramiko.PasswordRequiredException):
         tried.notes.append(f"{path} is locked by a passphrase and the agent does not have it (`ssh-add {path}`)")
     except Exception as error:  # cryptography raises what its parser meets; whatever it is, the file is no usable key
-        tried.notes.append(f"{path} is no private key that can be used: {error}")
+        tried.notes.append(f"{path} is no private key that can be used ({type(error).__name__})")
     return None
 
 
@@ -103,10 +103,14 @@ def _public(path: Path) -> bytes:
         return b""
 
 
+_SET: Final = "set ssh.user and ssh.key in cluster.yml"
+_KEY_HINT: Final = f"Mend that file, load the key into the agent with ssh-add, or {_SET}."
+
+
 def _refused(user: str, tried: Tried, *, host: str) -> AuthError:
-    keys = "; ".join(tried.keys) or "no key: none is configured, in the agent, or in ~/.ssh"
+    keys = "; ".join(tried.keys) or ("no key" if tried.notes else "no key: none is configured, in the agent, or in ~/.ssh")
     notes = "".join(f"; {note}" for note in tried.notes)
     return AuthError(
         f"{host} does not let user {user} in. Tried {keys}{notes}",
-        hint=f"Add the public key to {user}'s authorized_keys on the host, or set ssh.user and ssh.key in cluster.yml.",
+        hint=_KEY_HINT if tried.notes and not tried.keys else f"Add the public key to {user}'s authorized_keys on the host, or {_SET}.",
     )

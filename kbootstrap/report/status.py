@@ -174,7 +174,7 @@ def _hosts(hosts: Sequence[HostState]) -> Iterator[str]:
         parts = [host.os, host.kernel, f"up {span(host.up_s)}", f"{active}/{len(host.units)} units"]
         parts += [f"certificates {host.certificate.days_left:.0f} d"] if host.certificate else []
         parts += [f"{mount} {used} %" for mount, used in host.disks.items() if used >= DISK_FULL_PERCENT]
-        yield _row(host.ok, head + "  ".join(parts))
+        yield _row(host.ok and active == len(host.units), head + "  ".join(parts))
 
 
 def _units(units: Sequence[Unit]) -> Iterator[str]:

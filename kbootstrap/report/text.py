@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 
 from kbootstrap.model.finding import Finding, Severity
-from kbootstrap.model.plan import Change, Plan
+from kbootstrap.model.plan import CLUSTER, Change, Plan
 from kbootstrap.model.report import Result
 
 
@@ -18,10 +18,10 @@ def _folded(changes: Iterable[Change]) -> dict[tuple[str, str, str], list[Change
     return found
 
 
-def plan(value: Plan, *, diffs: bool = True) -> Iterator[str]:
-    """A line per change, folded over hosts, below its stage; behind a changed text file its unified diff."""
+def plan(value: Plan, *, diffs: bool = True, unread: Sequence[str] = ()) -> Iterator[str]:
+    """A line per change, folded over hosts, below its stage; behind a changed text file its unified diff. *unread* hosts are no part of it."""
     if value.empty:
-        yield "Nothing to do: every host is as the inventory wants it."
+        yield f"Nothing to do: {as_wanted(unread)}"
         return
     for stage in value.stages:
         yield f"{stage.name}"
@@ -34,6 +34,13 @@ def plan(value: Plan, *, diffs: bool = True) -> Iterator[str]:
                 if diffs and change.before is not None and change.after is not None and "\n" in change.before + change.after:
                     yield from diff(change)
     yield summary(value)
+
+
+def as_wanted(unread: Sequence[str] = ()) -> str:
+    """What an empty plan means, when *unread* hosts could not be asked."""
+    if unread:
+        return f"every host that could be read is as the inventory wants it; nothing is known of {', '.join(unread)}."
+    return "every host is as the inventory wants it."
 
 
 def _hosts(group: Sequence[Change]) -> str:
@@ -50,9 +57,11 @@ def diff(change: Change) -> Iterator[str]:
 def summary(value: Plan) -> str:
     """``12 changes on 3 hosts: 8 +, 2 ~, 2 !``."""
     changes = list(value.changes())
-    hosts = len({change.host for change in changes})
+    hosts = len({change.host for change in changes} - {CLUSTER})
+    on_hosts = [f"on {hosts} host{'s' if hosts != 1 else ''}"] if hosts else []
+    places = " and ".join([*on_hosts, *(["in the API"] if any(change.host == CLUSTER for change in changes) else [])])
     counts = [f"{sum(c.action.value == symbol for c in changes)} {symbol}" for symbol in "+~-!" if any(c.action.value == symbol for c in changes)]
-    return f"{len(changes)} change{'s' if len(changes) != 1 else ''} on {hosts} host{'s' if hosts != 1 else ''}: {', '.join(counts)}"
+    return f"{len(changes)} change{'s' if len(changes) != 1 else ''} {places}: {', '.join(counts)}"
 
 
 def results(values: Sequence[Result], *, every: bool = False) -> Iterator[str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json as encoder
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 from rich.console import Console
 
 from kbootstrap.engine.prepare import Prepared
 from kbootstrap.engine.run import Outcome, Request
-from kbootstrap.errors import Problem, VerifyError
+from kbootstrap.errors import ConnectError, Problem, VerifyError
 from kbootstrap.model.events import Note, silent
 from kbootstrap.model.plan import Plan
 from kbootstrap.remote.pool import Pool
@@ -19,6 +19,7 @@ from kbootstrap.report import data, text
 from kbootstrap.report.live import Live
 from kbootstrap.store.folder import Folder
 from kbootstrap.tasks._common import Passwords, say
+from kbootstrap.tasks._runner import in_hand
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def open_(
     confirm: Callable[[Plan], bool] = lambda plan: True, take_lock: bool = False,
 ) -> Iterator[Request]:  # fmt: skip
     """A request whose progress shows on standard error (not with *quiet*)."""
-    live = Live(Console(stderr=True))
+    live = Live(Console(stderr=True), wording=in_hand)
     aside = nullcontext if quiet else live.aside
     passwords = Passwords(ask=ask, descriptor=fd, aside=aside)
 
@@ -54,7 +55,7 @@ def show(outcome: Outcome, folder: Folder, *, as_json: bool, every: bool = False
         say(encoder.dumps({"applied": outcome.applied, **data.plan(outcome.picture.plan), **found}, indent=1))
     else:
         if outcome.picture.plan.empty and not outcome.applied:
-            say("0 changes: every host is as the inventory wants it.")
+            say(f"0 changes: {text.as_wanted([problem.where for problem in outcome.picture.left_out])}")
         for line in text.results(outcome.results, every=every):
             say(line)
     bad = [result for result in outcome.results if not result.ok]
@@ -65,3 +66,10 @@ def show(outcome: Outcome, folder: Folder, *, as_json: bool, every: bool = False
         )
     if outcome.applied and not as_json:
         say(f"The cluster is up. kubectl --kubeconfig {folder.admin_conf} get nodes")
+
+
+def refuse_unread(left_out: Sequence[Problem]) -> None:
+    """ConnectError if there are hosts of which nothing is known: a plan without them is not the whole."""
+    if left_out:
+        count = f"{len(left_out)} host{'s were' if len(left_out) > 1 else ' was'} not read"
+        raise ConnectError(count, problems=left_out, hint="Mend them, or leave them out with --limit.")

@@ -50,8 +50,9 @@ def plan(
     if json:
         say(encoder.dumps({**data.plan(wanted), "findings": data.findings(outcome.picture.findings)}, indent=1))
     else:
-        for line in text.plan(wanted):
+        for line in text.plan(wanted, unread=[problem.where for problem in outcome.picture.left_out]):
             say(line)
+    _request.refuse_unread(outcome.picture.left_out)
     if not wanted.empty:
         raise Exit(code=CHANGES)
 

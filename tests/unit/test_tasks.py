@@ -93,7 +93,7 @@ def test_an_error_is_lines_and_an_exit_code(capsys: pytest.CaptureFixture[str]) 
         "cluster.yml has problems", problems=[Problem(where="cluster.yml:3:5", what="unknown key", hint="Say masters.")], hint="Mend it."
     )
     assert _fails(error).code == InventoryError.exit_code
-    assert capsys.readouterr().err == "error: cluster.yml has problems\n  cluster.yml:3:5  unknown key Say masters.\n  Mend it.\n"
+    assert capsys.readouterr().err == "error: cluster.yml has problems\n  cluster.yml:3:5  unknown key. Say masters.\n  Mend it.\n"
 
 
 def test_a_bug_is_one_line_and_a_saved_trace(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,10 @@ def check(context: Context) -> Iterator[Finding]:
             what = f"belongs to another cluster, «{ledger.cluster}» ({ledger.cluster_id})"
             hint = "Use that cluster's inventory, or remove it from there first: invoke cluster.down."
             yield Finding(check="cluster-marker", host=name, what=what, hint=hint, evidence=f"{paths.LEDGER}: cluster_id {ledger.cluster_id}")
+        elif not ledger.empty and ledger.cluster != context.spec.name:
+            what = f"was installed as the cluster «{ledger.cluster}», and cluster.yml says «{context.spec.name}»"
+            hint = f"Write cluster: {ledger.cluster} again: etcd and every kubeconfig carry the name, a running cluster keeps it."
+            yield Finding(check="cluster-marker", host=name, what=what, hint=hint, evidence=f"{paths.LEDGER}: cluster {ledger.cluster}")
         elif seen.facts.ca_sha256 and seen.facts.ca_sha256 != context.ca_sha256:
             ours = context.ca_sha256[:16] or "is not made yet"
             what = f"{paths.CA} is another CA's (sha256 {seen.facts.ca_sha256[:16]}, ours {ours})"

@@ -26,6 +26,8 @@ def stage(name: str, *hosts: tuple[Change, ...]) -> Stage:
 
 def test_an_empty_plan_says_so() -> None:
     assert list(text.plan(Plan(stages=()))) == ["Nothing to do: every host is as the inventory wants it."]
+    silent = list(text.plan(Plan(stages=()), unread=["w1", "w2"]))
+    assert silent == ["Nothing to do: every host that could be read is as the inventory wants it; nothing is known of w1, w2."]
 
 
 def test_what_is_alike_on_several_hosts_is_one_line() -> None:
