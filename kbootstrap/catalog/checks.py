@@ -64,7 +64,7 @@ ROWS: tuple[CheckRow, ...] = (
     _row("foreign-rules", "another installation's packet rules would still translate service addresses"),
     _row("ipvs-rules", "the kernel would still balance service addresses to another cluster's pods"),
     _row("firewall-managers", "each overwrites the other's rules, and which holds after a reboot is chance"),
-    _row("firewall", "a firewall that nobody opens drops what hosts and pods say to each other"),
+    _row("firewall", "a firewall that is only reported on may drop what hosts and pods say to each other"),
     _row("commands", "the daemons or our own steps call them"),
     _row("package-lock", "the package of the API endpoint could not be installed"),
 )

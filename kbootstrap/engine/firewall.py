@@ -34,6 +34,7 @@ from kbootstrap.remote.lock import hold as hold_host
 from kbootstrap.remote.pool import Outcome, Pool
 from kbootstrap.render.env import Renderer
 from kbootstrap.resources import firewall
+from kbootstrap.resources.firewall import script
 from kbootstrap.resources.firewall.look import Seen
 from kbootstrap.rolebook.expand import World, applies, expand, ground
 from kbootstrap.rolebook.openings import NAME, openings
@@ -102,7 +103,8 @@ def _shown(prepared: Prepared, host: Host, observed: Observed) -> Shown:
     want = replace(openings(prepared.spec, host), opens=True)
     seen: Seen = observed.kinds["firewall"][NAME]
     difference = firewall.diff(want, seen)
-    return Shown(host=host, seen=seen, wanted=tuple(map(str, want.rules)), lacks=difference.reason if difference else "")
+    rules = script.complete(want, seen.ssh_ports).rules
+    return Shown(host=host, seen=seen, wanted=tuple(map(str, rules)), lacks=difference.reason if difference else "")
 
 
 def plan(request: Request) -> Look:

@@ -1,4 +1,4 @@
-"""A firewall that we may not open lets the cluster in already; else it is said what it would have to let in."""
+"""Of a firewall that is only reported on (manage: report) it is said what the cluster needs it to let in."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ def check(context: Context) -> Iterator[Finding]:
     for host in context.spec.hosts:
         observed = context.observed.get(host.name)
         seen: Seen | None = observed.kinds.get("firewall", {}).get(NAME) if observed else None
-        if host.firewall.opens or seen is None or not seen.filters:
+        if host.firewall.manage is not FirewallMode.REPORT or seen is None or not seen.filters:
             continue
         want = replace(openings(context.spec, host), opens=True)
-        if difference := firewall.diff(want, seen):
-            told = f"; it would have to {', '.join(map(str, want.rules))}" if host.firewall.manage is FirewallMode.REPORT else ""
+        if firewall.diff(want, seen):
+            active = ", ".join(seen.filters)
+            what = f"{active} may drop what the cluster needs, which is to {', '.join(map(str, want.rules))}"
             hint = "Open it yourself (invoke ports.check proves it), or set firewall: {manage: true}."
-            evidence = f"active: {', '.join(seen.filters)}"
-            what = f"{difference.reason}, and firewall.manage is {host.firewall.manage}{told}"
-            yield Finding(check="firewall", host=host.name, what=what, hint=hint, warning=True, evidence=evidence)
+            yield Finding(check="firewall", host=host.name, what=what, hint=hint, warning=True, evidence=f"active: {active}")
