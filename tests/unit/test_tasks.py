@@ -13,8 +13,8 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.program import Program
 
-from kbootstrap.errors import InventoryError, Problem
-from kbootstrap.tasks import collection
+from kbootstrap.errors import ConnectError, InventoryError, Problem
+from kbootstrap.tasks import _request, collection
 from kbootstrap.tasks._common import BUG, INTERRUPTED, reported
 
 HEAVY = ("paramiko", "cryptography", "jinja2", "pydantic", "httpx", "rich")
@@ -126,3 +126,10 @@ def test_a_forbidden_file_is_named(capsys: pytest.CaptureFixture[str], tmp_path:
 def test_ctrl_c_says_that_nothing_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
     assert _fails(KeyboardInterrupt()).code == INTERRUPTED
     assert "Run the same command again" in capsys.readouterr().err
+
+
+def test_hosts_that_were_not_read_are_no_success() -> None:
+    _request.refuse_unread(())
+    with pytest.raises(ConnectError) as caught:
+        _request.refuse_unread([Problem(where="w2", what="connection refused")])
+    assert (str(caught.value), caught.value.exit_code) == ("1 host was not read", 3)

@@ -98,6 +98,13 @@ def test_another_clusters_host_is_refused_by_the_ledger_before_its_ca_is_looked_
     assert "«shop» (c2)" in found[0].what
 
 
+def test_a_running_cluster_keeps_its_name() -> None:
+    found = findings({}, ledgers={"w1": Ledger(cluster_id="c1", cluster="lob")})
+    assert told(found) == [("cluster-marker", "w1", False)]
+    assert found[0].what == "was installed as the cluster «lob», and cluster.yml says «lab»"
+    assert "Write cluster: lob again" in found[0].hint
+
+
 def test_a_host_without_a_ledger_may_be_taken() -> None:
     assert findings({"w1": {"ca_sha256": ""}}, ledgers={"w1": Ledger()}) == ()
 
