@@ -9,6 +9,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from kbootstrap.tasks import collection
+from kbootstrap.tasks._program import CommandLine
 
 PYTHON = f"{sys.executable} -m"
 
@@ -36,3 +37,6 @@ def test(_: Context, long: bool = False, no_lab: bool = False) -> None:
 namespace = collection()
 for each in (lint, types, test):
     namespace.add_task(each)
+
+if __name__ == "__main__":  # ./inv; `invoke` takes the namespace alone
+    CommandLine(namespace).run()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from invoke.program import Program
+import os
 
-import kbootstrap
 from kbootstrap.tasks import collection
+from kbootstrap.tasks._program import CommandLine
+from kbootstrap.tasks._runner import VARIABLE
 
 
 def main() -> None:
     """Run the command line; exits with the task's code."""
-    Program(name="kbootstrap", binary="kbootstrap", version=kbootstrap.__version__, namespace=collection()).run()
+    os.environ[VARIABLE] = "kbootstrap"
+    CommandLine(collection()).run()
 
 
 if __name__ == "__main__":

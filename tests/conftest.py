@@ -24,6 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ.pop("KB_RUNNER", None)  # `./inv test` sets it; what messages call the program is then as everywhere
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: fixtures take their hosts down
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts us with & has it ignored, and tests send it
     seed = config.getoption("--seed")

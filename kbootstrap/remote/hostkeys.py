@@ -30,7 +30,7 @@ ALGORITHMS: Final = (
     "rsa-sha2-512",
     "rsa-sha2-256",
 )
-_TRUST: Final = "./inv inventory.trust"
+_TRUST: Final = "invoke inventory.trust"
 
 
 def known_name(host: str, port: int) -> str:

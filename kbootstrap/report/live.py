@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
@@ -16,7 +16,9 @@ from kbootstrap.model import events
 class Live:
     """A ``Listener`` on a console; off a terminal it prints lines only. Use it as a context manager."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, wording: Callable[[str], str] = str) -> None:
+        """*wording* is the last to touch a line: commands as the user can type them."""
+        self._wording = wording
         self._console = console
         self._lock = threading.Lock()
         columns = (TextColumn("  {task.description}"), BarColumn(bar_width=30), DownloadColumn(), TransferSpeedColumn())
@@ -58,7 +60,7 @@ class Live:
                     pass
 
     def _line(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(self._wording(text), markup=False, highlight=False, soft_wrap=True)
 
     def _progress(self, event: events.Progress) -> None:
         """One bar per label: the sum over all hosts."""

@@ -20,6 +20,7 @@ from invoke.exceptions import Exit
 from kbootstrap.errors import InventoryError, KbError, PrivilegeError, UsageError
 from kbootstrap.model.cluster import Host
 from kbootstrap.store.folder import Folder
+from kbootstrap.tasks._runner import in_hand
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,23 +42,24 @@ def find_folder(cluster: str) -> Folder:
     known = sorted(path.parent.name for path in ROOT.glob("*/cluster.yml"))
     if name:
         if name not in known:
-            raise UsageError(f"there is no {ROOT / name}/cluster.yml", hint=f"There is {', '.join(known) or 'none yet'}.")
+            source = "" if cluster else " (the name comes from KB_CLUSTER in the environment)"
+            raise UsageError(f"there is no {ROOT / name}/cluster.yml{source}", hint=f"There is {', '.join(known) or 'none yet'}.")
         return Folder(root=ROOT / name)
     mine = [each for each in known if each != "example"]
     if len(mine) != 1:
-        hint = f"Say which: --cluster {'|'.join(mine)}." if mine else "Write one: `./inv inventory.new --name lab --masters 10.0.0.11`."
+        hint = f"Say which: --cluster {'|'.join(mine)}." if mine else "Write one: `invoke inventory.new --name lab --masters 10.0.0.11`."
         raise UsageError(f"{len(mine) or 'no'} clusters in {ROOT}/", hint=hint)
     return Folder(root=ROOT / mine[0])
 
 
 def say(text: str) -> None:
-    """A line on standard output."""
-    sys.stdout.write(text + "\n")
+    """A line on standard output; commands in it can be typed as they stand."""
+    sys.stdout.write(in_hand(text) + "\n")
 
 
 def complain(text: str) -> None:
-    """A line on standard error."""
-    sys.stderr.write(text + "\n")
+    """A line on standard error; commands in it can be typed as they stand."""
+    sys.stderr.write(in_hand(text) + "\n")
 
 
 def ask(question: str) -> str:
@@ -82,8 +84,8 @@ def reported(body: Callable[P, R]) -> Callable[P, R]:
         except KeyboardInterrupt:
             complain("interrupted; nothing is lost. Run the same command again, it goes on where it stopped.")
             raise Exit(code=INTERRUPTED) from None
-        except BrokenPipeError:  # `… | head` has read enough; nothing more can be said, not even at the interpreter's end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError:  # `… | head` has read enough
+            reader_gone()
             raise Exit(code=READER_GONE) from None
         except Exit:
             raise
@@ -96,6 +98,11 @@ def reported(body: Callable[P, R]) -> Callable[P, R]:
             return _bug(error)
 
     return run
+
+
+def reader_gone() -> None:
+    """Nothing more can be said on standard output, not even at the interpreter's end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _bug(error: Exception) -> NoReturn:

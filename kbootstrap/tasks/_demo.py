@@ -19,6 +19,7 @@ from kbootstrap.store import artifacts, images
 from kbootstrap.store.artifacts import gotool, pins
 from kbootstrap.store.folder import Folder
 from kbootstrap.tasks._common import find_folder, say
+from kbootstrap.tasks._runner import in_hand
 
 _BUILD = {"/usr/bin/gcc": "gcc", "/usr/bin/pkg-config": "pkg-config", "/usr/include/seccomp.h": "libseccomp-dev", "/usr/include/stdio.h": "libc6-dev"}
 
@@ -34,7 +35,7 @@ def binaries(cluster: str) -> None:
         _ready_source(folder, spec, versions, arches, reach)
     known = pins.load(folder.pins)
     sources: Counter[str] = Counter()
-    with Live(Console(stderr=True)) as live:
+    with Live(Console(stderr=True), wording=in_hand) as live:
         for arch in arches:
             files = artifacts.fetch(releases.binaries(), versions, arch, spec.artifacts, listener=live, pins=known, reach=reach)
             packed = images.bundle(releases.images(), versions, arch, spec.artifacts, listener=live, reach=reach)
@@ -84,4 +85,4 @@ def nodes(hosts: lab.Lab) -> str:
             if done.returncode == 0:
                 return done.stdout.rstrip()
             said = done.stderr.strip()
-    raise CommandError(f"kubectl get nodes: {said}", hint="./inv cluster.status")
+    raise CommandError(f"kubectl get nodes: {said}", hint="invoke cluster.status")

@@ -112,7 +112,7 @@ def _write(name: str, text: str) -> None:
     inventory_files.write_new(path, text)
     for finding in findings:
         complain(str(finding))
-    say(f"wrote {path}; next: `./inv inventory.trust --cluster {name}`")
+    say(f"wrote {path}; next: `invoke inventory.trust --cluster {name}`")
 
 
 def _row(finding: Finding) -> dict[str, str]:

@@ -15,6 +15,7 @@ from kbootstrap.errors import UsageError
 from kbootstrap.model.artifact import Artifact, Image
 from kbootstrap.model.cluster import Artifacts, ArtifactSource
 from kbootstrap.tasks._common import CLUSTER_HELP, JSON_HELP, find_folder, reported, say
+from kbootstrap.tasks._runner import in_hand
 
 _HELP = {
     "cluster": CLUSTER_HELP,
@@ -49,7 +50,7 @@ def fetch(
 
     wish = _wish(cluster, kubernetes, arch, source, mirror, cache)
     found: list[Artifact | Image] = []
-    with Live(Console(stderr=True)) as live:
+    with Live(Console(stderr=True), wording=in_hand) as live:
         reach = artifacts.Reach()
         for each in wish.arches:
             names = releases.binaries()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from invoke.context import Context
 from invoke.tasks import task
@@ -19,10 +17,10 @@ _FLOOR = "for comparison, idle: plain scripts, everything at once, 14.5 s to fiv
 _GO_ON = """
 It is yours:
   kubectl --kubeconfig inventory/{name}/admin.conf get pods -A
-  {program} cluster.status --cluster {name}
-  {program} cluster.up --cluster {name}       changes nothing now; edit inventory/{name}/cluster.yml and run it again
-  {program} lab.ssh m1 --name {name}
-  {program} demo.down --name {name}           removes the hosts and the cluster"""
+  invoke cluster.status --cluster {name}
+  invoke cluster.up --cluster {name}       changes nothing now; edit inventory/{name}/cluster.yml and run it again
+  invoke lab.ssh m1 --name {name}
+  invoke demo.down --name {name}           removes the hosts and the cluster"""
 
 
 @task(
@@ -49,7 +47,7 @@ def up(context: Context, masters: int = 3, workers: int = 2, name: str = "lab") 
     say(f"{' + '.join(f'{part} {seconds:.1f} s' for part, seconds in parts.items())} = {sum(parts.values()):.1f} s")
     if (masters, workers) == (3, 2):
         say(_FLOOR)
-    say(_GO_ON.format(name=name, program="kbootstrap" if Path(sys.argv[0]).name == "kbootstrap" else "./inv"))
+    say(_GO_ON.format(name=name))
 
 
 @task(auto_shortflags=False, help={"name": _NAME})

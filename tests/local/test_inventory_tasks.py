@@ -53,7 +53,7 @@ def write(name: str, text: str) -> Path:
 
 def test_new_then_check_then_load(capsys: pytest.CaptureFixture[str]) -> None:
     tasks.new(Context(), name="lab", masters="10.0.0.11,10.0.0.12,10.0.0.13", workers="10.0.0.21,10.0.0.11", user="kb", key="ssh/id")
-    assert capsys.readouterr().out == "wrote inventory/lab/cluster.yml; next: `./inv inventory.trust --cluster lab`\n"
+    assert capsys.readouterr().out == "wrote inventory/lab/cluster.yml; next: `invoke inventory.trust --cluster lab`\n"
     tasks.check(Context())
     assert capsys.readouterr().out == "inventory/lab/cluster.yml: good, 3 masters, 2 workers, Kubernetes 1.36.3\n"
     spec = inventory.load(Path("inventory/lab/cluster.yml"))

@@ -46,7 +46,7 @@ def test_unknown_key_is_refused_with_its_fingerprint(sshd: Any) -> None:
     with pytest.raises(HostKeyError) as caught:
         enter(sshd)
     assert str(caught.value) == f"m1: the host key of [127.0.0.1]:{sshd.port} is not known: ssh-ed25519 {shown}"
-    assert "./inv inventory.trust" in caught.value.hint
+    assert "invoke inventory.trust" in caught.value.hint
 
 
 def test_a_missing_known_hosts_knows_nobody(sshd: Any, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_an_unknown_key() -> None:
     with pytest.raises(HostKeyError) as caught:
         known(f"m2 ssh-ed25519 {KEY}").verify("m1", 22, "ssh-ed25519", b"one key")
     assert str(caught.value) == f"the host key of m1 is not known: ssh-ed25519 {fingerprint(b'one key')}"
-    assert caught.value.hint.startswith("Run `./inv inventory.trust`")
+    assert caught.value.hint.startswith("Run `invoke inventory.trust`")
 
 
 def test_a_changed_key_names_both_and_every_line() -> None:

@@ -1,0 +1,60 @@
+"""From invoke's words about a command line to what, what was meant, and the next command."""
+
+from __future__ import annotations
+
+import pytest
+from invoke.exceptions import Exit, ParseError
+
+from kbootstrap.tasks import _mistakes, collection
+from kbootstrap.tasks._program import CommandLine
+
+TASKS = ("cluster.down", "cluster.up", "demo", "inventory.from_vagrant", "lab.up")
+
+
+def said(text: str) -> tuple[str, str]:
+    error = _mistakes.explain(ParseError(text), TASKS)
+    assert error.exit_code == 2
+    return str(error), error.hint
+
+
+def test_a_group_shows_what_is_in_it() -> None:
+    assert said("No idea what 'cluster' is!") == ("cluster is not a command but a group: cluster.down, cluster.up", "invoke --list cluster")
+
+
+def test_dashes_and_a_forgotten_group_are_understood() -> None:
+    assert said("No idea what 'inventory.from-vagrant' is!")[0].endswith("Did you mean inventory.from_vagrant?")
+    assert said("No idea what 'down' is!")[1] == "invoke --help cluster.down"
+
+
+def test_what_resembles_nothing_gets_the_list() -> None:
+    assert said("No idea what 'xyzzy' is!") == ("there is no command xyzzy.", "invoke --list")
+
+
+def test_other_words_of_invoke_stay() -> None:
+    assert said("'x' is ambiguous") == ("'x' is ambiguous", "invoke --list")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("kb cluster.status --jsno", "cluster.status has no option --jsno. Did you mean --json?"),
+        ("kb lab.ssh", "lab.ssh needs --host"),
+        ("kb lab.up --workers 2 --masters three", "--masters three: want a whole number"),
+        ("kb cluster.up --sudo-password-fd=", "--sudo-password-fd : want a whole number"),
+        ("kb --list-depth x", "--list-depth x: want a whole number"),
+        ("kb --lsit", "there is no option --lsit. Did you mean --list?"),
+        ("kb cluster.up extra", "there is no command extra."),
+    ],
+)
+def test_a_whole_command_line(argv: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        CommandLine(collection()).run(argv.split())
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: {message}\n  invoke --")
+
+
+def test_a_namespace_alone_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        CommandLine(collection()).run(["kb", "--list", "ports"])
+    assert caught.value.code == Exit().code == 0
+    assert "  .check " in capsys.readouterr().out
