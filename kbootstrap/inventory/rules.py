@@ -36,15 +36,22 @@ def required(draft: Draft) -> Iterator[Finding]:
             yield draft.error(path, f"{name}: the address is missing", "Write `address: ` and the IPv4 address that the other hosts reach it by.")
 
 
+def masters_problem(count: int) -> str:
+    """Why a cluster cannot have *count* masters; empty if it can."""
+    needs = "etcd needs an odd number (1, 3, 5)"
+    if count <= 0:
+        return f"masters: {'none' if count == 0 else count} given; {needs}"
+    return "" if count % 2 else f"masters: {count} given; {needs}: quorum of {count} is {count // 2 + 1}, one more host, no more failures survived"
+
+
 def odd_masters(draft: Draft) -> Iterator[Finding]:
     """etcd's quorum: an even member count costs a host and survives no more failures than one less."""
     count = len(draft.listed("masters"))
     path: Path = ("hosts", "masters")
     if count == 0:
-        yield draft.error(path, "masters: none given; etcd needs an odd number (1, 3, 5)", "Add `hosts: {masters: {m1: {address: …}}}`.")
-    elif count % 2 == 0:
-        why = f"quorum of {count} is {count // 2 + 1}, one more host, no more failures survived"
-        yield draft.error(path, f"masters: {count} given; etcd needs an odd number (1, 3, 5): {why}", "Add or remove one.")
+        yield draft.error(path, masters_problem(count), "Add `hosts: {masters: {m1: {address: …}}}`.")
+    elif problem := masters_problem(count):
+        yield draft.error(path, problem, "Add or remove one.")
     elif count > 7:
         yield draft.warning(path, f"masters: {count} given; every write waits for {count // 2 + 1} of them", "Five survive two failures.")
 

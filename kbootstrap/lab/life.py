@@ -110,14 +110,18 @@ def _recorded(**wanted: Unpack[_Wanted]) -> Lab:
         machine.remember()
     if known != record.Record(network=known.network, **wanted):
         what = f"{known.masters} masters, {known.workers} workers, image {known.image.name}, inventory {known.folder}"
-        raise UsageError(f"there is a lab {known.name} already: {what}", hint="Remove it with lab.down, or give the new one another name.")
+        raise UsageError(
+            f"there is a lab {known.name} already: {what}",
+            hint=f"Remove it: invoke lab.down --name {known.name}; or give the new one another name with --name.",
+        )
     return known.lab()
 
 
 def _tell(lab: Lab, say: Say) -> None:
     """What was changed on the machine, and what will be."""
     say(f"lab {lab.name}: {len(lab.hosts)} hosts on {lab.network}, inventory in {lab.folder}")
-    say(f"on this machine until lab.down: bridge {lab.bridge}; namespaces, bridge ports and cgroups {lab.bridge}-*; {record.home(lab.name)}")
+    what = f"bridge {lab.bridge}; namespaces, bridge ports and cgroups {lab.bridge}-*; {record.home(lab.name)}"
+    say(f"on this machine until `invoke lab.down --name {lab.name}`: {what}")
     for setting, before, now in machine.changed():
         say(f"changed until the last lab goes: {setting} {before} → {now}")
     say(f"kubelets will change, recorded likewise: {', '.join(machine.KUBELETS)}")
@@ -139,7 +143,7 @@ def find(name: str = "lab") -> Lab:
     """The lab called *name*; UsageError if there is none."""
     known = record.load(name)
     if known is None:
-        raise UsageError(f"there is no lab {name}", hint="Make it with lab.up.")
+        raise UsageError(f"there is no lab {name}", hint=f"Make it: invoke lab.up --name {name}")
     return known.lab()
 
 
@@ -208,4 +212,6 @@ def _remove(name: str) -> None:
                     left.rmdir()
         if not (left_over := traces(name)):
             return
-    raise CommandError(f"lab {name}: cannot remove {', '.join(left_over)}", hint="Try lab.down again; if it stays, restart the machine.")
+    raise CommandError(
+        f"lab {name}: cannot remove {', '.join(left_over)}", hint=f"Again: invoke lab.down --name {name}; if it stays, restart the machine."
+    )

@@ -81,9 +81,12 @@ class Lab:
 def check(name: str, masters: int, workers: int) -> None:
     """Refuse a shape that cannot be named or addressed."""
     if not NAME.fullmatch(name):
-        raise UsageError(f"lab name {name!r}: want a letter, then up to 7 letters or digits (it becomes part of interface names)")
-    if not 0 <= masters <= MAX_MASTERS or not 0 <= workers <= MAX_WORKERS or not masters + workers:
-        raise UsageError(f"{masters} masters, {workers} workers: want at most {MAX_MASTERS} and {MAX_WORKERS}, and at least one host")
+        raise UsageError(f"lab name {name!r}: want a small letter, then up to 7 small letters or digits (it becomes part of interface names)")
+    for option, count, most in (("--masters", masters, MAX_MASTERS), ("--workers", workers, MAX_WORKERS)):
+        if not 0 <= count <= most:
+            raise UsageError(f"{option} {count}: want a number from 0 to {most}")
+    if not masters + workers:
+        raise UsageError("no masters and no workers: want at least one host")
 
 
 def shape(*, name: str, network: IPv4Network, masters: int, workers: int, home: Path, image: Path, folder: Path) -> Lab:

@@ -18,6 +18,7 @@ from kbootstrap.tasks._common import READER_GONE, block, complain, reader_gone
 from kbootstrap.tasks._runner import runner
 
 _HELP: Final = ("--help", "-h")
+_TAKE_THE_REST: Final = ("lab.ssh",)  # others would drop what follows --
 
 
 class CommandLine(Program):
@@ -54,6 +55,8 @@ class CommandLine(Program):
     def parse_tasks(self) -> None:
         with self._explained():
             super().parse_tasks()
+            if self.core.remainder and not any(task.name in _TAKE_THE_REST for task in self.tasks):
+                raise ParseError("No idea what '--' is!", self.tasks[-1] if self.tasks else None)
 
     def parse_cleanup(self) -> None:
         with self._explained():

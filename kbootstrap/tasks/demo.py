@@ -32,8 +32,9 @@ It is yours:
 def up(context: Context, masters: int = 3, workers: int = 2, name: str = "lab") -> None:
     """Make practice hosts on this machine (root only) and a real cluster on them, over SSH; asks nothing."""
     from kbootstrap import lab
-    from kbootstrap.tasks import _demo, cluster
+    from kbootstrap.tasks import _demo, _lab, cluster
 
+    _lab.refuse_size(masters)
     parts: dict[str, float] = {}
     with _timed(parts, "hosts"):
         hosts = lab.up(name=name, masters=masters, workers=workers, say=say)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
 from invoke.tasks import task
 
+from kbootstrap.errors import UsageError
 from kbootstrap.tasks._common import JSON_HELP, complain, reported, say
 
 if TYPE_CHECKING:
@@ -31,7 +34,9 @@ _NAME = "which lab (several may stand side by side)"
 def up(_: Context, masters: int = 3, workers: int = 2, name: str = "lab", mirror: str = "", packages: str = "", json: bool = False) -> None:
     """Make practice hosts with real systemd, sshd and firewall, and their inventory in inventory/<name>. Root only."""
     from kbootstrap import lab
+    from kbootstrap.tasks import _lab
 
+    _lab.refuse_size(masters)
     extra = tuple(part.strip() for part in packages.split(",") if part.strip())
     _show(lab.up(name=name, masters=masters, workers=workers, packages=extra, mirror=mirror, say=complain), as_json=json)
 
@@ -45,15 +50,25 @@ def status(_: Context, name: str = "lab", json: bool = False) -> None:
     _show(lab.find(name), as_json=json)
 
 
-@task(auto_shortflags=False, positional=["host"], help={"host": "m1, w1 …", "name": _NAME, "command": "run this instead of a shell"})
+@task(
+    auto_shortflags=False,
+    positional=["host"],
+    help={"host": "m1, w1 …", "name": _NAME, "command": "run this instead of a shell; or say it after --"},
+)
 @reported
 def ssh(_: Context, host: str, name: str = "lab", command: str = "") -> None:
-    """Log in to a practice host with the real ssh client, the lab's key and its known host keys."""
+    """Log in to a practice host with the real ssh client, the lab's key and its known host keys: `lab.ssh m1 -- uname -a`."""
     from kbootstrap import lab
+    from kbootstrap.tasks import _lab
 
+    if host.startswith("-"):  # plain `invoke` gives --help as the host
+        raise UsageError(f"{host} is no host", hint="invoke --help lab.ssh")
+    wanted = _lab.remote_command(command, sys.argv)
     found = lab.find(name)
     argv = lab.ssh_argv(found, found.host(host))
-    os.execvp(argv[0], [*argv, *([command] if command else [])])  # noqa: S606  the terminal is the user's
+    if shutil.which(argv[0]) is None:
+        raise UsageError("the ssh client is not installed", hint="Debian, Ubuntu: apt-get install openssh-client")
+    os.execvp(argv[0], [*argv, *wanted])  # noqa: S606  the terminal is the user's, the exit code ssh's
 
 
 @task(auto_shortflags=False, help={"name": _NAME})

@@ -182,10 +182,18 @@ def test_up_again_starts_only_what_is_missing(whole: labs.Lab) -> None:
     assert all(s.pid and s.ssh for s in labs.status(whole))
 
 
+def test_lab_ssh_runs_what_follows_the_dashes_and_ends_with_its_code(whole: labs.Lab) -> None:
+    program = [sys.executable, "-m", "kbootstrap", "lab.ssh", "m1", "--name", whole.name]
+    done = subprocess.run([*program, "--", "uname", "-n;", "exit", "7"], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("m1\n", 7), done.stderr
+    done = subprocess.run([*program, "--command", "ls -d /etc"], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("/etc\n", 0), done.stderr
+
+
 def test_up_with_another_shape_is_refused(whole: labs.Lab) -> None:
     with pytest.raises(UsageError, match="1 masters, 1 workers") as caught:
         labs.up(name=whole.name, masters=3, workers=1, inventory=whole.folder)
-    assert "lab.down" in caught.value.hint
+    assert f"invoke lab.down --name {whole.name};" in caught.value.hint
 
 
 def test_labs_stand_side_by_side_and_go_one_by_one(whole: labs.Lab, claim: Claim, tmp_path: Path) -> None:

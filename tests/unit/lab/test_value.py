@@ -34,7 +34,8 @@ def test_the_longest_label_fits_an_interface_name_and_no_two_macs_are_equal() ->
 
 
 @pytest.mark.parametrize(
-    ("name", "masters", "workers"), [("Lab", 1, 1), ("a-b", 1, 1), ("a23456789", 1, 1), ("", 1, 1), ("lab", 10, 0), ("lab", 0, 0), ("lab", -1, 3)]
+    ("name", "masters", "workers"),
+    [("Lab", 1, 1), ("a-b", 1, 1), ("a23456789", 1, 1), ("", 1, 1), ("lab", 10, 0), ("lab", 0, 0), ("lab", -1, 3), ("lab", 1, -1), ("lab", 1, 80)],
 )
 def test_an_impossible_lab_is_refused(name: str, masters: int, workers: int) -> None:
     with pytest.raises(UsageError, match="want"):

@@ -43,6 +43,7 @@ def test_other_words_of_invoke_stay() -> None:
         ("kb cluster.up --sudo-password-fd=", "--sudo-password-fd : want a whole number"),
         ("kb --list-depth x", "--list-depth x: want a whole number"),
         ("kb --lsit", "there is no option --lsit. Did you mean --list?"),
+        ("kb cluster.up -- --cluster x", "cluster.up has no option --."),
         ("kb cluster.up extra", "there is no command extra."),
     ],
 )
