@@ -98,6 +98,14 @@ def test_the_command_lists_the_tasks_of_a_user(python: Path, tmp_path: Path) -> 
     assert "types" not in listed.stdout, "the tasks of developers stay in the checkout"
 
 
+def test_messages_name_the_command_that_is_installed(python: Path, tmp_path: Path) -> None:
+    assert call(python, where=tmp_path).stdout == call(python, "--list", where=tmp_path).stdout
+    wrong = call(python, "cluster.up", "--clutser", "x", where=tmp_path)
+    said = "error: cluster.up has no option --clutser. Did you mean --cluster?\n  kbootstrap --help cluster.up\n"
+    assert (wrong.returncode, wrong.stderr) == (2, said)
+    assert "inventory.from_vagrant [--options]" in call(python, "--help", "inventory.from_vagrant", where=tmp_path).stdout
+
+
 def test_a_cluster_is_described_and_checked(python: Path, tmp_path: Path) -> None:
     made = call(python, "inventory.new", "--name", "mine", "--masters", "10.0.0.11", "--workers", "10.0.0.21", where=tmp_path)
     assert made.returncode == 0, made.stderr
