@@ -104,7 +104,7 @@ def _debootstrap(root: Path, packages: tuple[str, ...], mirror: str) -> None:
     """Bootstrap into *root*, in namespaces that vanish with their last process; the parent's death ends that (pdeathsig)."""
     source = apt.mirror(apt.sources(), SUITE) if not mirror else apt.Source(uri=mirror, suites=(SUITE,), components=("main",))
     if source is None:
-        raise CommandError(f"no apt source of this machine has Debian's {SUITE}", hint="Name a mirror: lab.up --mirror URL.")
+        raise CommandError(f"no apt source of this machine has Debian's {SUITE}", hint="Name a mirror: invoke lab.up --mirror URL")
     fence = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     keyring = [f"--keyring={source.keyring}"] if source.keyring and Path(source.keyring).is_file() else []
     argv = [*fence, "debootstrap", "--variant=minbase", *keyring, f"--include={','.join(packages)}", SUITE, str(root), source.uri]

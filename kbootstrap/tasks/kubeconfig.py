@@ -32,7 +32,7 @@ def admin(_: Context, cluster: str = "", master: str = "") -> None:
     with lock.hold(folder.root, "kubeconfig.admin"):
         pki = pki_dir.load(folder.pki)
         if pki.is_empty:
-            raise PkiError(f"{folder.pki} holds no certificates yet", hint="They are made by the first `cluster.up`.")
+            raise PkiError(f"{folder.pki} holds no certificates yet", hint="They are made by the first `invoke cluster.up`.")
         wanted = [profile for profile in profiles(spec) if profile.kubeconfig == "admin"]
         pki, issued = issue.complete(pki, wanted, now=clock.now(), certificates=spec.certificates, entropy=SystemEntropy())
         pki_dir.save(folder.pki, pki, issued)
