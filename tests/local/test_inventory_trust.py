@@ -158,7 +158,7 @@ def test_a_changed_key_is_always_refused_and_others_are_still_recorded(folder: P
     assert capsys.readouterr().err == (
         "error: 1 host is not trusted\n"
         f"  m1  THE HOST KEY OF [127.0.0.1]:{changed.port} HAS CHANGED. Recorded in inventory/lab/known_hosts: "
-        f"ssh-ed25519 {fingerprint(other, 'ed25519')} (line 2); the host shows: ssh-ed25519 {fingerprint(changed, 'ed25519')} "
+        f"ssh-ed25519 {fingerprint(other, 'ed25519')} (line 2); the host shows: ssh-ed25519 {fingerprint(changed, 'ed25519')}. "
         "Someone may be in between. If the host was reinstalled, remove line 2 of inventory/lab/known_hosts and run this again.\n"
     )
     assert path.read_text() == before + recorded(other, "ed25519")
@@ -220,7 +220,7 @@ def test_an_unreachable_host_is_named_and_the_others_are_recorded(folder: Path, 
         with pytest.raises(Exit) as caught:
             tasks.trust(Context(), yes=True)
     assert caught.value.code == 3
-    assert f"  w1  127.0.0.1 port {port}: connection refused Is the host up, sshd running" in capsys.readouterr().err
+    assert f"  w1  127.0.0.1 port {port}: connection refused. Is the host up, sshd running" in capsys.readouterr().err
     assert (folder / "known_hosts").read_text() == recorded(sshd, "ed25519")
 
 

@@ -54,7 +54,7 @@ def _units(endpoint: str) -> dict[str, str]:
 @pytest.mark.parametrize("endpoint", ["endpoint-haproxy", "endpoint-gateway"])
 def test_systemd_has_nothing_to_say(tmp_path: Path, endpoint: str) -> None:
     units = _units(endpoint)
-    assert len(units) == 10
+    assert len(units) == 11
     assert _verify(tmp_path, units) == ""
 
 
