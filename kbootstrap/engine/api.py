@@ -93,6 +93,12 @@ def wait_ready(prepared: Prepared, pool: Pool, live: Mapping[str, Any] | None, h
         live = _get(prepared, pool)
 
 
+def settling(live: Mapping[str, Any] | None, hosts: Sequence[str]) -> bool:
+    """Whether something stopped being ready so shortly ago that it may still be on its way: an earlier run may have ended before it had waited."""
+    now = clock.now()
+    return live is not None and any((now - since).total_seconds() < PATIENCE_S for since in health.unready_since(live, hosts))
+
+
 def _get(prepared: Prepared, pool: Pool) -> Mapping[str, Any] | None:
     for host in prepared.spec.masters:
         outcome = pool.map(lambda h, connection: cluster.get(connection, h, prepared.desired.cluster), [host])[host.name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
@@ -109,6 +110,19 @@ def nodes(live: Mapping[str, Any], names: Sequence[str]) -> Iterator[Result]:
         ok = ready["status"] == "True"
         detail = "Ready" if ok else f"Ready is {ready['status']}: {ready.get('message', '')}"[:300]
         yield Result(check="node", where=name, ok=ok, detail=detail, hint="" if ok else f"On {name}: journalctl -u kubelet -n 50")
+
+
+def unready_since(live: Mapping[str, Any], names: Sequence[str]) -> list[datetime]:
+    """When each node of *names* stopped being ready (or registered), and each deployment of ours being available (or was made)."""
+    found = []
+    for item in live.get("items", []):
+        wanted = {"Node": "Ready", "Deployment": "Available"}.get(item.get("kind", ""), "")
+        if not wanted or (wanted == "Ready" and item["metadata"]["name"] not in names):
+            continue
+        condition = next((c for c in item.get("status", {}).get("conditions", []) if c["type"] == wanted), {})
+        if condition.get("status") != "True":
+            found.append(datetime.fromisoformat(condition.get("lastTransitionTime") or item["metadata"]["creationTimestamp"]))
+    return found
 
 
 def deployments(live: Mapping[str, Any]) -> Iterator[Result]:

@@ -125,7 +125,9 @@ def up(request: Request) -> Outcome:
             picture = look(request, prepared, pool)
             if picture.plan.empty:
                 _hand_over(prepared, picture)
-                return Outcome(prepared=prepared, picture=picture, applied=False, results=_checked(request, prepared, pool, picture, full=False))
+                patient = api.settling(picture.live, list(picture.observed))
+                results = _checked(request, prepared, pool, picture, full=False, patient=patient)
+                return Outcome(prepared=prepared, picture=picture, applied=False, results=results)
             if not _opens(picture):
                 _reachable(request, prepared, pool, picture)
             if not request.confirm(picture.plan):

@@ -1,0 +1,39 @@
+"""Whether to wait for what is not ready: only for what may still be on its way."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from kbootstrap.engine import api
+from kbootstrap.store import clock
+
+
+def item(kind: str, name: str, status: str, age_s: float) -> dict[str, Any]:
+    since = (clock.now() - timedelta(seconds=age_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    condition = {"type": "Ready" if kind == "Node" else "Available", "status": status, "lastTransitionTime": since}
+    return {"kind": kind, "metadata": {"name": name, "namespace": "kube-system", "creationTimestamp": since}, "status": {"conditions": [condition]}}
+
+
+@pytest.mark.parametrize(
+    ("seen", "wait"),
+    [
+        ([item("Node", "w1", "True", 5), item("Deployment", "coredns", "True", 5)], False),
+        ([item("Node", "w1", "False", 5)], True),
+        ([item("Node", "w1", "Unknown", 3600)], False),
+        ([item("Node", "w9", "False", 5)], False),  # not one of those that are worked on
+        ([item("Deployment", "coredns", "False", 20)], True),
+        ([item("Deployment", "coredns", "False", 3600)], False),
+    ],
+)
+def test_what_became_unready_a_moment_ago_may_be_on_its_way(seen: list[dict[str, Any]], wait: bool) -> None:
+    assert api.settling({"items": seen}, ["m1", "w1"]) is wait
+
+
+def test_what_has_no_condition_yet_is_as_old_as_itself() -> None:
+    node = item("Node", "w1", "True", 2)
+    node["status"] = {}
+    assert api.settling({"items": [node]}, ["w1"])
+    assert not api.settling(None, ["w1"])
