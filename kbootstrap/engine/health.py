@@ -119,7 +119,7 @@ def unready_since(live: Mapping[str, Any], names: Sequence[str]) -> list[datetim
         wanted = {"Node": "Ready", "Deployment": "Available"}.get(item.get("kind", ""), "")
         if not wanted or (wanted == "Ready" and item["metadata"]["name"] not in names):
             continue
-        condition = next((c for c in item.get("status", {}).get("conditions", []) if c["type"] == wanted), {})
+        condition: Mapping[str, Any] = next((c for c in item.get("status", {}).get("conditions", []) if c["type"] == wanted), {})
         if condition.get("status") != "True":
             found.append(datetime.fromisoformat(condition.get("lastTransitionTime") or item["metadata"]["creationTimestamp"]))
     return found
