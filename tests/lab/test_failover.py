@@ -109,6 +109,7 @@ def writing(hosts: Opened, worker: str, prefix: str) -> Iterator[list[Write]]:
     finally:
         api.one(connection, "rm -f /root/writer/running")
         reader.join(timeout=120)
+        api.one(connection, "rm -rf /root/writer")  # a credential of the operator's; other tests search hosts for such
 
 
 def gaps(writes: list[Write]) -> list[tuple[float, float]]:
