@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import kbootstrap
-from kbootstrap.engine import api, flow, gather, health, ports, preflight, workload
+from kbootstrap.engine import api, confirm, flow, gather, health, ports, preflight, workload
 from kbootstrap.engine.apply import Applying, apply, ledgers, raise_together, write_ledger
 from kbootstrap.engine.contact import chosen
 from kbootstrap.engine.prepare import Prepared, ca_file_sha256, prepare
@@ -22,7 +22,7 @@ from kbootstrap.model.facts import Observed
 from kbootstrap.model.finding import Finding
 from kbootstrap.model.plan import CLUSTER, Plan
 from kbootstrap.model.report import Result
-from kbootstrap.model.resource import Blob, Firewall
+from kbootstrap.model.resource import Blob
 from kbootstrap.plan import build
 from kbootstrap.plan.ledger import Ledger
 from kbootstrap.plan.stages import FIREWALL
@@ -206,10 +206,8 @@ def _execute(request: Request, prepared: Prepared, pool: Pool, picture: Picture,
 
 
 def _opens(picture: Picture) -> bool:
-    """Whether a firewall is about to be opened: then what it drops now is no reason to refuse."""
-    return any(
-        stage.name == FIREWALL and any(isinstance(c.resource, Firewall) for h in stage.hosts for c in h.changes) for stage in picture.plan.stages
-    )
+    """Whether a firewall that drops is about to be opened: then what it drops now is no reason to refuse."""
+    return any(confirm.needed(change) for change in picture.plan.changes())
 
 
 def _reachable(request: Request, prepared: Prepared, pool: Pool, picture: Picture) -> None:
