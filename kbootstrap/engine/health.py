@@ -19,9 +19,11 @@ from kbootstrap.plan.checks.gates import etcdctl, kubectl
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
 from kbootstrap.remote.tls import served_certificate
+from kbootstrap.store import clock
 
 SERVED = (("apiserver", ports.API), ("etcd-server", ports.ETCD_CLIENT), ("etcd-peer", ports.ETCD_PEER), ("kubelet-server", ports.KUBELET))
 LOOPBACK = "127.0.0.1"
+SETTLING_S = 30.0
 LOOPBACK_SERVED = (("controller-manager", ports.CONTROLLER_MANAGER), ("scheduler", ports.SCHEDULER))
 
 
@@ -99,6 +101,16 @@ def hosts(prepared: Prepared, pool: Pool, names: Sequence[str]) -> list[Result]:
         else:
             results += outcome.get()
     return results
+
+
+def settled(prepared: Prepared, pool: Pool, names: Sequence[str]) -> list[Result]:
+    """As ``hosts``, asked again for a while: a unit that is active since a moment ago, after a boot perhaps, may not serve yet."""
+    end = clock.monotonic_s() + SETTLING_S
+    while True:
+        results = hosts(prepared, pool, names)
+        if all(result.ok for result in results) or clock.monotonic_s() >= end or pool.stopping.is_set():
+            return results
+        clock.pause(0.5)
 
 
 def nodes(live: Mapping[str, Any], names: Sequence[str]) -> Iterator[Result]:

@@ -125,8 +125,7 @@ def up(request: Request) -> Outcome:
             picture = look(request, prepared, pool)
             if picture.plan.empty:
                 _hand_over(prepared, picture)
-                patient = api.settling(picture.live, list(picture.observed))
-                results = _checked(request, prepared, pool, picture, full=False, patient=patient)
+                results = _checked(request, prepared, pool, picture, full=False, settle=True)
                 return Outcome(prepared=prepared, picture=picture, applied=False, results=results)
             if not _opens(picture):
                 _reachable(request, prepared, pool, picture)
@@ -140,9 +139,8 @@ def up(request: Request) -> Outcome:
                 problems = [Problem(where=c.id, what=c.reason) for c in after.plan.changes()]
                 raise VerifyError("still different after the apply", problems=problems, hint="Something on these hosts changes them back.")
             _hand_over(prepared, after)
-            return Outcome(
-                prepared=prepared, picture=picture, applied=True, results=_checked(request, prepared, pool, after, full=True, patient=True)
-            )
+            results = _checked(request, prepared, pool, after, full=True, settle=True)
+            return Outcome(prepared=prepared, picture=picture, applied=True, results=results)
 
 
 def verify(request: Request) -> Outcome:
@@ -150,7 +148,8 @@ def verify(request: Request) -> Outcome:
     prepared = prepare(request.folder, request.listener, dry=True)
     with request.connect(prepared) as pool:
         picture = look(request, prepared, pool)
-        return Outcome(prepared=prepared, picture=picture, applied=False, results=_checked(request, prepared, pool, picture, full=True))
+        results = _checked(request, prepared, pool, picture, full=True, settle=False)
+        return Outcome(prepared=prepared, picture=picture, applied=False, results=results)
 
 
 def _hand_over(prepared: Prepared, picture: Picture) -> None:
@@ -223,10 +222,12 @@ def _blobs(picture: Picture, host: str) -> list[Blob]:
     return list({blob.sha256: blob for blob in mine if blob.sha256 not in there}.values())
 
 
-def _checked(request: Request, prepared: Prepared, pool: Pool, picture: Picture, *, full: bool, patient: bool = False) -> tuple[Result, ...]:
+def _checked(request: Request, prepared: Prepared, pool: Pool, picture: Picture, *, full: bool, settle: bool) -> tuple[Result, ...]:
+    """*full*: the workload too; *settle*: wait for what may still be on its way, which after a change is everything."""
+    names = list(picture.observed)
     results = [Result(check="reachable", where=p.where, ok=False, detail=p.what, hint=p.hint) for p in picture.left_out]
-    results += health.hosts(prepared, pool, list(picture.observed))
-    results += api.wait_ready(prepared, pool, picture.live, list(picture.observed), patient=patient)
+    results += (health.settled if settle else health.hosts)(prepared, pool, names)
+    results += api.wait_ready(prepared, pool, picture.live, names, patient=settle and (full or api.settling(picture.live, names)))
     if full and not request.limit and all(result.ok for result in results):  # otherwise it would only repeat, slowly, what is known
         results += workload.check(prepared, pool, request.listener)
     return tuple(results)

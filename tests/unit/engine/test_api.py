@@ -20,16 +20,16 @@ def item(kind: str, name: str, status: str, age_s: float) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("seen", "wait"),
     [
-        ([item("Node", "w1", "True", 5), item("Deployment", "coredns", "True", 5)], False),
-        ([item("Node", "w1", "False", 5)], True),
-        ([item("Node", "w1", "Unknown", 3600)], False),
-        ([item("Node", "w9", "False", 5)], False),  # not one of those that are worked on
-        ([item("Deployment", "coredns", "False", 20)], True),
-        ([item("Deployment", "coredns", "False", 3600)], False),
+        ([("Node", "w1", "True", 5), ("Deployment", "coredns", "True", 5)], False),
+        ([("Node", "w1", "False", 5)], True),
+        ([("Node", "w1", "Unknown", 3600)], False),
+        ([("Node", "w9", "False", 5)], False),  # not one of those that are worked on
+        ([("Deployment", "coredns", "False", 20)], True),
+        ([("Deployment", "coredns", "False", 3600)], False),
     ],
 )
-def test_what_became_unready_a_moment_ago_may_be_on_its_way(seen: list[dict[str, Any]], wait: bool) -> None:
-    assert api.settling({"items": seen}, ["m1", "w1"]) is wait
+def test_what_became_unready_a_moment_ago_may_be_on_its_way(seen: list[tuple[str, str, str, float]], wait: bool) -> None:
+    assert api.settling({"items": [item(*one) for one in seen]}, ["m1", "w1"]) is wait
 
 
 def test_what_has_no_condition_yet_is_as_old_as_itself() -> None:
