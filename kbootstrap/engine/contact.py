@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kbootstrap import inventory
-from kbootstrap.engine.prepare import Prepared
-from kbootstrap.errors import UsageError
+from kbootstrap.engine.prepare import Prepared, ca_file_sha256
+from kbootstrap.errors import PkiError, UsageError
 from kbootstrap.model.cluster import ClusterSpec, Host
 from kbootstrap.model.desired import Desired
 from kbootstrap.model.pki import Pki
 from kbootstrap.render.env import Renderer
 from kbootstrap.rolebook.expand import World
-from kbootstrap.store import state
+from kbootstrap.store import pki_dir, state
 from kbootstrap.store.folder import Folder
 
 
@@ -29,3 +29,11 @@ def contact(folder: Folder) -> Prepared:
     spec = inventory.load(folder.cluster_yml)
     world = World(spec=spec, pki=Pki(), renderer=Renderer(()), pod_ranges={}, binaries={}, images={})
     return Prepared(folder=folder, spec=spec, state=state.load(folder.state), pki=world.pki, issued=(), world=world, desired=Desired(hosts={}))
+
+
+def ca_sha256(folder: Folder) -> str:
+    """Of the operator's own CA certificate; "" where there is none yet: then a CA on a host is another's."""
+    try:
+        return ca_file_sha256(pki_dir.load(folder.pki))
+    except (PkiError, KeyError):
+        return ""

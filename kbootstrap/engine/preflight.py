@@ -5,16 +5,14 @@ Alone it needs the inventory, but no artifacts and no certificates: it may be ru
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kbootstrap.catalog import names
 from kbootstrap.engine import gather
-from kbootstrap.engine.contact import chosen, contact
+from kbootstrap.engine.contact import ca_sha256, chosen, contact
 from kbootstrap.engine.prepare import Prepared
-from kbootstrap.errors import KbError, PkiError, Problem
+from kbootstrap.errors import KbError, Problem
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Note
 from kbootstrap.model.facts import Observed
@@ -25,8 +23,7 @@ from kbootstrap.plan.checks import preflight
 from kbootstrap.plan.checks.finding import Context
 from kbootstrap.plan.ledger import Ledger
 from kbootstrap.remote.pool import Pool
-from kbootstrap.store import clock, pki_dir
-from kbootstrap.store.folder import Folder
+from kbootstrap.store import clock
 
 if TYPE_CHECKING:
     from kbootstrap.engine.run import Request
@@ -96,12 +93,4 @@ def run(request: Request) -> tuple[Finding, ...]:
     with request.connect(known) as pool:
         reading = read(known, pool, hosts, thorough=True)
     request.listener(Note(text=f"read {len(reading.observed)} of {len(hosts)} hosts in {reading.seconds:.1f} s"))
-    return judge(known, reading, ca_sha256=_ca_sha256(request.folder), only=request.only)
-
-
-def _ca_sha256(folder: Folder) -> str:
-    """Of the operator's own CA certificate; "" where there is none yet: then a CA on a host is another's."""
-    try:
-        return hashlib.sha256(pki_dir.load(folder.pki).trust(names.CLUSTER_CA)).hexdigest()
-    except (PkiError, KeyError):
-        return ""
+    return judge(known, reading, ca_sha256=ca_sha256(request.folder), only=request.only)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from posixpath import basename
 
-from kbootstrap.catalog import names, releases
-from kbootstrap.engine.contact import contact
+from kbootstrap.catalog import releases
+from kbootstrap.engine.contact import ca_sha256, contact
 from kbootstrap.engine.prepare import Prepared, roles, versions
 from kbootstrap.engine.run import Request
-from kbootstrap.errors import KbError, PkiError
+from kbootstrap.errors import KbError
 from kbootstrap.model.cluster import ClusterSpec, Host
 from kbootstrap.model.facts import Observed
 from kbootstrap.plan import condition, facts
@@ -25,8 +24,7 @@ from kbootstrap.remote.pool import Outcome
 from kbootstrap.report.status import CERTIFICATE_SOON_D, DISK_FULL_PERCENT, Api, HostState, Member, NodeState, Status, Trouble
 from kbootstrap.rolebook.expand import applies
 from kbootstrap.rolebook.role import RoleDef
-from kbootstrap.store import clock, entropy, pki_dir
-from kbootstrap.store.folder import Folder
+from kbootstrap.store import clock, entropy
 
 READ_DEADLINE_S = 60.0
 Wanted = Mapping[str, str]  # unit → version of its program, "" where none is compared
@@ -50,7 +48,7 @@ def status(request: Request) -> Status:
     wanted = {host.name: _wanted(known.spec, host, defined) for host in known.spec.hosts}
     with request.connect(known) as pool:
         outcomes = pool.map(lambda host, connection: _read(connection, host, wanted[host.name]))
-    return assemble(known, wanted, outcomes, ca_sha256=_ca_sha256(request.folder))
+    return assemble(known, wanted, outcomes, ca_sha256=ca_sha256(request.folder))
 
 
 def _wanted(spec: ClusterSpec, host: Host, defined: Mapping[str, RoleDef]) -> dict[str, str]:
@@ -172,11 +170,3 @@ def _of_host(host: HostState) -> Iterator[Trouble]:
         left = host.certificate.days_left
         what = f"{host.certificate.path} {'expired' if left <= 0 else 'expires'} {abs(left):.0f} days {'ago' if left <= 0 else 'from now'}"
         yield Trouble(where=host.name, what=what, hint="invoke cluster.up issues what is about to expire.", warning=left > 0)
-
-
-def _ca_sha256(folder: Folder) -> str:
-    """Of the operator's own CA certificate; "" where there is none to compare with."""
-    try:
-        return hashlib.sha256(pki_dir.load(folder.pki).trust(names.CLUSTER_CA)).hexdigest()
-    except (PkiError, KeyError):
-        return ""
