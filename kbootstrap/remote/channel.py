@@ -113,7 +113,7 @@ class ChannelStream:
 
     def sendall(self, data: bytes) -> None:
         try:
-            self._channel.sendall(memoryview(data))  # type: ignore[arg-type]
+            self._channel.sendall(memoryview(data))  # type: ignore[arg-type]  # a memoryview, as above
         except TimeoutError:
             raise CommandError(f"nothing taken for {self._timeout_s:g} s") from None
         except GONE as error:
