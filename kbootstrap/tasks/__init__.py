@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from kbootstrap.tasks import artifacts, cluster, demo, firewall, inventory, kubeconfig, lab, ports, preflight, report
+from kbootstrap.tasks import artifacts, certs, cluster, demo, firewall, inventory, kubeconfig, lab, ports, preflight, report
 
-MODULES = (artifacts, cluster, demo, firewall, inventory, kubeconfig, lab, ports, preflight, report)
+MODULES = (artifacts, certs, cluster, demo, firewall, inventory, kubeconfig, lab, ports, preflight, report)
 
 
 def collection() -> Collection:
