@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
-from typing import Protocol
+from typing import Final, Protocol
 
 from kbootstrap.model.cluster import KeyType
+
+SERVICE_ACCOUNT: Final = "service-account"  # the key pair of tokens, where it stands beside the CAs
 
 
 class Usage(StrEnum):
@@ -84,13 +86,20 @@ class Issued:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pki:
-    """Everything secret and everything trusted of one cluster. ``Pki()`` is the PKI of a cluster that does not exist yet."""
+    """Everything secret and everything trusted of one cluster. ``Pki()`` is the PKI of a cluster that does not exist yet.
 
-    cas: Mapping[str, KeyPair] = field(default_factory=dict)  # by name; a CA's key may be absent
+    While a CA is rotated (``pki.rotate``) it has a successor, then a predecessor. The names there are the CAs' and SERVICE_ACCOUNT, whose
+    «certificate» is a public key.
+    """
+
+    cas: Mapping[str, KeyPair] = field(default_factory=dict)  # by name; a chain, who signs first, the root last; a key may be absent
     pairs: Mapping[str, KeyPair] = field(default_factory=dict)  # by profile id; may hold more than the spec wants
     sa_key: bytes = field(default=b"", repr=False)  # PEM, signs service-account tokens
     sa_pub: bytes = b""
     encryption_key: bytes = field(default=b"", repr=False)  # 32 raw bytes, secretbox
+    upcoming: Mapping[str, KeyPair] = field(default_factory=dict)  # trusted, not signing yet
+    former: Mapping[str, bytes] = field(default_factory=dict)  # still trusted, signs no more
+    retired: Mapping[str, bytes] = field(default_factory=dict)  # trusted no more; known again on a host that missed the end of a rotation
 
     @property
     def is_empty(self) -> bool:
@@ -106,8 +115,22 @@ class Pki:
         return self.cas[name]
 
     def trust(self, name: str) -> bytes:
-        """What verifiers get for the CA called *name*: PEM, certificates only. Not ``ca(name).cert_pem``: while a CA is rotated it holds two."""
-        return self.cas[name].cert_pem
+        """What verifiers get for the CA called *name*: PEM, roots only; two of them while it is rotated."""
+        others = [self.upcoming[name].cert_pem] if name in self.upcoming else []
+        others += [self.former[name]] if name in self.former else []
+        return b"".join(dict.fromkeys(root(chain) for chain in (self.cas[name].cert_pem, *others)))
+
+    @property
+    def sa_trust(self) -> bytes:
+        """What verifies service-account tokens: public keys, PEM, the one that signs first."""
+        others = [self.upcoming[SERVICE_ACCOUNT].cert_pem] if SERVICE_ACCOUNT in self.upcoming else []
+        return b"".join([self.sa_pub, *others, self.former.get(SERVICE_ACCOUNT, b"")])
+
+
+def root(chain: bytes) -> bytes:
+    """The last certificate of *chain*, PEM."""
+    _, begin, last = chain.rpartition(b"-----BEGIN ")
+    return begin + last
 
 
 class Entropy(Protocol):

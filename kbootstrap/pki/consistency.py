@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kbootstrap.errors import PkiError, Problem
-from kbootstrap.model.pki import KeyPair, Pki
+from kbootstrap.model.pki import SERVICE_ACCOUNT, KeyPair, Pki
 from kbootstrap.pki import inspect, layout
 from kbootstrap.pki.profiles import CAS
 
@@ -33,11 +33,14 @@ def damage(pki: Pki) -> tuple[Problem, ...]:
     found = list(holes(pki))
     for name, ca in pki.cas.items():
         found += _about(layout.ca_cert(name), _RESTORE, _ca_faults(name, ca))
+    for name, ca in pki.upcoming.items():
+        faults = (_token_faults if name == SERVICE_ACCOUNT else _ca_faults)(name, ca, layout.NEXT)
+        found += _about(layout.ca_cert(name, layout.NEXT), _RESTORE, faults)
     if pki.sa_key and pki.sa_pub:
-        found += _about(layout.SA_PUB, _RESTORE, _sa_faults(pki))
+        found += _about(layout.SA_PUB, _RESTORE, _token_faults(SERVICE_ACCOUNT, KeyPair(cert_pem=pki.sa_pub, key_pem=pki.sa_key)))
     if pki.encryption_key and len(pki.encryption_key) != 32:
         found.append(Problem(where=layout.ENCRYPTION_KEY, what=f"holds {len(pki.encryption_key)} bytes, want 32 in base64.", hint=_RESTORE))
-    ca_pems = [ca.cert_pem for ca in pki.cas.values()]
+    ca_pems = [*(ca.cert_pem for ca in pki.cas.values()), *(text for name, text in pki.former.items() if name != SERVICE_ACCOUNT)]
     for profile_id, pair in pki.pairs.items():
         found += _about(layout.pair(profile_id), _REISSUE, _pair_faults(pair, ca_pems))
     return tuple(found)
@@ -51,16 +54,16 @@ def _about(path: str, hint: str, faults: Iterator[str]) -> list[Problem]:
         return [Problem(where=path, what=f"{error.message}.", hint=hint)]
 
 
-def _ca_faults(name: str, ca: KeyPair) -> Iterator[str]:
+def _ca_faults(name: str, ca: KeyPair, which: str = "") -> Iterator[str]:
     if not inspect.describe(ca.cert_pem).is_ca:
         yield "is not the certificate of a CA."
     if ca.key_pem and not inspect.key_matches(ca):
-        yield f"does not belong to the key in {layout.ca_key(name)}."
+        yield f"does not belong to the key in {layout.ca_key(name, which)}."
 
 
-def _sa_faults(pki: Pki) -> Iterator[str]:
-    if not inspect.public_key_matches(pki.sa_key, pki.sa_pub):
-        yield f"does not belong to the key in {layout.SA_KEY}."
+def _token_faults(name: str, keys: KeyPair, which: str = "") -> Iterator[str]:
+    if not inspect.public_key_matches(keys.key_pem, keys.cert_pem):
+        yield f"does not belong to the key in {layout.ca_key(name, which)}."
 
 
 def _pair_faults(pair: KeyPair, ca_pems: list[bytes]) -> Iterator[str]:

@@ -7,15 +7,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
 from kbootstrap.catalog import names
 from kbootstrap.errors import PkiError, Problem
 from kbootstrap.model.cluster import Certificates, KeyType
 from kbootstrap.model.pki import Entropy, Issued, KeyPair, Pki, Profile, Usage
 from kbootstrap.pki import consistency, inspect, layout
 from kbootstrap.pki.profiles import CAS
-from kbootstrap.pki.sign import Signer, new_ca, private_key, signer
+from kbootstrap.pki.sign import Signer, new_ca, signer, token_keys
 
 BREAK_GLASS_GROUP: Final = "system:masters"  # built into the API server: no RBAC can take it away
 _Due = Sequence[tuple[Profile, str]]  # with the reason
@@ -67,13 +65,9 @@ def _found(*, now: datetime, certificates: Certificates, entropy: Entropy) -> tu
     """What a cluster begins with: its CAs, the key that signs service-account tokens, the key that encrypts secrets at rest."""
     life = timedelta(days=certificates.ca_days)
     made = {name: new_ca(name, now=now, life=life, kind=certificates.key_type, entropy=entropy) for name in CAS}
-    sa_key = entropy.key(certificates.key_type)
-    pki = Pki(
-        cas={name: ca for name, (ca, _) in made.items()},
-        sa_key=sa_key,
-        sa_pub=private_key(sa_key, fresh=True).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
-        encryption_key=entropy.random(32),
-    )
+    tokens = token_keys(entropy.key(certificates.key_type))
+    cas = {name: ca for name, (ca, _) in made.items()}
+    pki = Pki(cas=cas, sa_key=tokens.key_pem, sa_pub=tokens.cert_pem, encryption_key=entropy.random(32))
     return pki, tuple(record for _, record in made.values())
 
 

@@ -1,9 +1,12 @@
-"""The names of files inside a PKI directory, so that an error names the file whoever finds the fault.
+"""What lies where inside a PKI directory, and a PKI as files and back: pure, so that an error names the file whoever finds the fault.
 
 ::
 
-    ca/<name>.crt, ca/<name>.key       apart: the key may be taken away, and no run replaces either
-    sa.key, sa.pub, encryption.key     encryption.key: 32 bytes in base64
+    ca/<name>.crt, ca/<name>.key       apart: the key may be taken away; only a rotation replaces either
+    ca/<name>.next.crt, .next.key      its successor: trusted, not signing yet
+    ca/<name>.former.crt               its predecessor: still trusted; .retired.crt: trusted no more
+    sa.key, sa.pub                     sa.next.key, sa.next.pub, sa.former.pub, sa.retired.pub: as with a CA
+    encryption.key                     32 bytes in base64
     hosts/<host>/<name>.pem            key and certificate in one file: a rename replaces both, so no crash leaves a pair that does not match
     users/<name>.pem
     ledger.jsonl                       every signature ever made
@@ -11,23 +14,31 @@
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
 from typing import Final
+
+from kbootstrap.model.pki import SERVICE_ACCOUNT, KeyPair, Pki
+from kbootstrap.pki import inspect
 
 SA_KEY: Final = "sa.key"
 SA_PUB: Final = "sa.pub"
 ENCRYPTION_KEY: Final = "encryption.key"
 LEDGER: Final = "ledger.jsonl"
 PREVIOUS: Final = ".previous"
+NEXT: Final = ".next"
+FORMER: Final = ".former"
+RETIRED: Final = ".retired"
 
 
-def ca_cert(name: str) -> str:
-    """The certificate of the CA called *name*."""
-    return f"ca/{name}.crt"
+def ca_cert(name: str, which: str = "") -> str:
+    """The certificate of the CA called *name*, or of its successor or predecessor; the public key of SERVICE_ACCOUNT."""
+    return f"sa{which}.pub" if name == SERVICE_ACCOUNT else f"ca/{name}{which}.crt"
 
 
-def ca_key(name: str) -> str:
-    """The key of the CA called *name*."""
-    return f"ca/{name}.key"
+def ca_key(name: str, which: str = "") -> str:
+    """The key that belongs to ``ca_cert``."""
+    return f"sa{which}.key" if name == SERVICE_ACCOUNT else f"ca/{name}{which}.key"
 
 
 def pair(profile_id: str) -> str:
@@ -38,3 +49,49 @@ def pair(profile_id: str) -> str:
 def profile_id(path: str) -> str:
     """The inverse of ``pair``."""
     return path.partition("/")[2].removesuffix(".pem")
+
+
+def assemble(contents: Mapping[str, bytes]) -> Pki:
+    """Path inside the directory → content, as a PKI. ValueError when the encryption key is not base64."""
+    return Pki(
+        cas=_pairs(contents, ""),
+        pairs={profile_id(path): inspect.split(text) for path, text in contents.items() if path.endswith(".pem")},
+        sa_key=contents.get(SA_KEY, b""),
+        sa_pub=contents.get(SA_PUB, b""),
+        encryption_key=b64decode(contents.get(ENCRYPTION_KEY, b"").strip(), validate=True),
+        upcoming=_pairs(contents, NEXT),
+        former={name: ca.cert_pem for name, ca in _pairs(contents, FORMER).items()},
+        retired={name: ca.cert_pem for name, ca in _pairs(contents, RETIRED).items()},
+    )
+
+
+def lay_out(pki: Pki) -> dict[str, bytes]:
+    """The inverse of ``assemble``."""
+    files = {ca_cert(name): ca.cert_pem for name, ca in pki.cas.items()}
+    files |= {ca_key(name): ca.key_pem for name, ca in pki.cas.items() if ca.key_pem}
+    files |= {ca_cert(name, NEXT): ca.cert_pem for name, ca in pki.upcoming.items()}
+    files |= {ca_key(name, NEXT): ca.key_pem for name, ca in pki.upcoming.items() if ca.key_pem}
+    files |= {ca_cert(name, FORMER): text for name, text in pki.former.items()}
+    files |= {ca_cert(name, RETIRED): text for name, text in pki.retired.items()}
+    files |= {SA_KEY: pki.sa_key, SA_PUB: pki.sa_pub, ENCRYPTION_KEY: b64encode(pki.encryption_key) + b"\n"}
+    return files | {pair(profile_id): both.combined for profile_id, both in pki.pairs.items()}
+
+
+def _pairs(contents: Mapping[str, bytes], which: str) -> dict[str, KeyPair]:
+    """The CAs whose files carry the mark *which*; SERVICE_ACCOUNT among them where there is a mark."""
+    found = {}
+    for path, text in contents.items():
+        if which and path == ca_cert(SERVICE_ACCOUNT, which):
+            found[SERVICE_ACCOUNT] = KeyPair(cert_pem=text, key_pem=contents.get(ca_key(SERVICE_ACCOUNT, which), b""))
+        name, mark = _ca_of(path)
+        if name and mark == which:
+            found[name] = KeyPair(cert_pem=text, key_pem=contents.get(ca_key(name, which), b""))
+    return found
+
+
+def _ca_of(path: str) -> tuple[str, str]:
+    """``ca/etcd-ca.next.crt`` → ("etcd-ca", ".next"); ("", "") for what is no CA's certificate."""
+    if not (path.startswith("ca/") and path.endswith(".crt")):
+        return "", ""
+    name, dot, mark = path.removeprefix("ca/").removesuffix(".crt").partition(".")
+    return name, dot + mark

@@ -14,9 +14,8 @@ from typing import Final
 from kbootstrap.catalog import names, paths
 from kbootstrap.errors import InventoryError, Problem
 from kbootstrap.model.cluster import ClusterSpec, Host, Role
-from kbootstrap.model.pki import Place, Profile, Usage
+from kbootstrap.model.pki import SERVICE_ACCOUNT, Place, Profile, Usage
 
-SERVICE_ACCOUNT: Final = "service-account"
 COMMON_NAME_MAX: Final = 64  # RFC 5280 ub-common-name; OpenSSL refuses longer ones
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
 from kbootstrap.catalog import names
@@ -59,7 +59,9 @@ def signer(ca: KeyPair) -> Signer:
     return Signer(cert=inspect.certificate(ca.cert_pem), key=private_key(ca.key_pem))
 
 
-def new_ca(name: str, *, now: datetime, life: timedelta, kind: KeyType, entropy: Entropy) -> tuple[KeyPair, Issued]:
+def new_ca(
+    name: str, *, now: datetime, life: timedelta, kind: KeyType, entropy: Entropy, reason: str = "the cluster is new"
+) -> tuple[KeyPair, Issued]:
     """A CA that signs itself. Part of its serial stands in its name: no two CAs ever share a subject, which path building by name relies on."""
     key_pem = entropy.key(kind)
     key = private_key(key_pem, fresh=True)
@@ -70,7 +72,13 @@ def new_ca(name: str, *, now: datetime, life: timedelta, kind: KeyType, entropy:
     builder = builder.add_extension(_key_usage(key_cert_sign=True, crl_sign=True), critical=True)
     aki = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
     cert = _signed(builder.add_extension(aki, critical=False), key)
-    return KeyPair(cert_pem=_pem(cert), key_pem=key_pem), _record(name, cert, now, "the cluster is new")
+    return KeyPair(cert_pem=_pem(cert), key_pem=key_pem), _record(name, cert, now, reason)
+
+
+def token_keys(key_pem: bytes) -> KeyPair:
+    """The pair of keys for service-account tokens that *key_pem* makes."""
+    public = private_key(key_pem, fresh=True).public_key()
+    return KeyPair(cert_pem=public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), key_pem=key_pem)
 
 
 def private_key(key_pem: bytes, *, fresh: bool = False) -> PrivateKey:

@@ -70,7 +70,7 @@ def _certs(world: World, role: RoleDef, host: Host) -> Iterator[File]:
             yield File(name=place.cert, content=world.pki.trust(name), mode=0o644, owner=_owner(place.owner))
         elif name == "sa":
             yield File(name=paths.SA_KEY, content=world.pki.sa_key, mode=0o600, secret=True)
-            yield File(name=paths.SA_PUB, content=world.pki.sa_pub, mode=0o644)
+            yield File(name=paths.SA_PUB, content=world.pki.sa_trust, mode=0o644)
         elif name == "encryption":
             content = encryption.encryption_config(world.pki.encryption_key).encode()
             yield File(name=paths.ENCRYPTION_CONFIG, content=content, mode=0o600, secret=True)

@@ -13,15 +13,14 @@ import pwd
 import shutil
 import socket
 import stat
-from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from kbootstrap.errors import PkiError, Problem
-from kbootstrap.model.pki import Issued, KeyPair, Pki
-from kbootstrap.pki import consistency, inspect, layout
-from kbootstrap.store import files
+from kbootstrap.model.pki import Issued, Pki
+from kbootstrap.pki import consistency, layout
+from kbootstrap.store import files, pki_journal
 
 _RESTORE: Final = "Restore it from a backup."
 _SUFFIXES: Final = frozenset({".crt", ".key", ".pub", ".pem"})
@@ -42,7 +41,7 @@ def load(root: Path) -> Pki:
     if empty := [Problem(where=path, what="is empty.", hint=_RESTORE) for path, text in contents.items() if not text.strip()]:
         raise _refusal(root, empty)
     try:
-        pki = _assemble(contents)
+        pki = layout.assemble(contents)
     except ValueError as error:
         raise _refusal(root, [Problem(where=layout.ENCRYPTION_KEY, what=f"is not base64: {error}.", hint=_RESTORE)]) from error
     if faults := consistency.damage(pki):
@@ -53,10 +52,12 @@ def load(root: Path) -> Pki:
 def save(root: Path, pki: Pki, issued: Iterable[Issued]) -> None:
     """Write what of *pki* the directory does not hold yet, and the ledger's lines before it. What lies there and *pki* lacks stays.
 
-    Raises PkiError, before anything is written, when *pki* has another CA, service-account or encryption key than the directory.
+    Raises PkiError, before anything is written, when *pki* has another CA, service-account or encryption key than the directory (``replace``).
     """
-    wanted = _lay_out(pki)
+    wanted = layout.lay_out(pki)
     records = tuple(issued)
+    if root.is_dir():
+        pki_journal.finish(root, previous=layout.PREVIOUS)
     there = _read(root) if root.is_dir() else {}
     if not there:
         _create(root, wanted, records)
@@ -70,6 +71,22 @@ def save(root: Path, pki: Pki, issued: Iterable[Issued]) -> None:
         files.make_folder((root / path).parent)
         files.write_secret(root / path, content, previous=layout.PREVIOUS)
     files.sync({root, *(folder for path in changed for folder in ((root / path).parent, (root / path).parent.parent))})
+
+
+def replace(root: Path, before: Pki, after: Pki, issued: Iterable[Issued]) -> None:
+    """Make the directory that holds *before* hold *after*: all of it or, after a crash, nothing. The only way by which CAs and keys change.
+
+    PkiError, before anything is written, when the directory does not hold *before* any more.
+    """
+    if load(root) != before:
+        raise PkiError(f"{root} was changed meanwhile; nothing was written", hint="Run the same command again.")
+    old, new = layout.lay_out(before), layout.lay_out(after)
+    changes: dict[str, bytes | None] = {path: None for path in old if path not in new}
+    changes |= {path: content for path, content in new.items() if old.get(path) != content}
+    pki_journal.finish(root, previous=layout.PREVIOUS)
+    record(root, issued)
+    if changes:
+        pki_journal.write(root, changes, previous=layout.PREVIOUS)
 
 
 def record(root: Path, issued: Iterable[Issued]) -> None:
@@ -107,18 +124,20 @@ def _read(root: Path) -> dict[str, bytes]:
     contents: dict[str, bytes] = {}
     loose: list[Problem] = []
     try:
+        pending = pki_journal.pending(root)
         for path in _walk(root):
             mode = path.stat().st_mode
             if mode & 0o077:
                 want = 0o700 if stat.S_ISDIR(mode) else 0o600
                 loose.append(Problem(where=str(path), what=f"has mode {stat.S_IMODE(mode):04o}, want {want:04o}."))
-            elif path.suffix in _SUFFIXES and stat.S_ISREG(mode):
+            elif path.suffix in _SUFFIXES and stat.S_ISREG(mode) and not path.relative_to(root).parts[0].startswith(pki_journal.JOURNAL):
                 contents[path.relative_to(root).as_posix()] = path.read_bytes()
     except OSError as error:
         raise PkiError(f"{error.filename} cannot be read: {error.strerror}.", hint="Run as the user who owns the PKI directory.") from error
     if loose:
         raise PkiError(f"The PKI is open to others: {loose[0]}", hint=f"Close it: chmod -R go-rwx {root}", problems=loose)
-    return contents
+    contents |= {path: text for path, text in pending.items() if text is not None}
+    return {path: text for path, text in contents.items() if pending.get(path, text) is not None}
 
 
 def _walk(root: Path) -> Iterator[Path]:
@@ -130,34 +149,6 @@ def _walk(root: Path) -> Iterator[Path]:
     for folder, _, names in os.walk(root, onerror=refuse):
         yield Path(folder)
         yield from (Path(folder) / name for name in sorted(names))
-
-
-def _assemble(contents: Mapping[str, bytes]) -> Pki:
-    """ValueError when the encryption key is not base64."""
-    cas = {
-        Path(path).stem: KeyPair(cert_pem=text, key_pem=contents.get(path.removesuffix(".crt") + ".key", b""))
-        for path, text in contents.items()
-        if path.startswith("ca/") and path.endswith(".crt")
-    }
-    return Pki(
-        cas=cas,
-        pairs={layout.profile_id(path): inspect.split(text) for path, text in contents.items() if path.endswith(".pem")},
-        sa_key=contents.get(layout.SA_KEY, b""),
-        sa_pub=contents.get(layout.SA_PUB, b""),
-        encryption_key=b64decode(contents.get(layout.ENCRYPTION_KEY, b"").strip(), validate=True),
-    )
-
-
-def _lay_out(pki: Pki) -> dict[str, bytes]:
-    """Path inside the directory → content; the inverse of ``_assemble``."""
-    return {
-        **{layout.ca_cert(name): ca.cert_pem for name, ca in pki.cas.items()},
-        **{layout.ca_key(name): ca.key_pem for name, ca in pki.cas.items() if ca.key_pem},
-        layout.SA_KEY: pki.sa_key,
-        layout.SA_PUB: pki.sa_pub,
-        layout.ENCRYPTION_KEY: b64encode(pki.encryption_key) + b"\n",
-        **{layout.pair(profile_id): pair.combined for profile_id, pair in pki.pairs.items()},
-    }
 
 
 def _refusal(root: Path, faults: Iterable[Problem]) -> PkiError:
