@@ -21,6 +21,8 @@ _HELP = {
     "sudo_password_fd": "read sudo's password from this file descriptor",
 }
 
+_DIALLED = "`invoke ports.check` proves all of them; `invoke cluster.up` does before it installs anything."
+
 
 @task(auto_shortflags=False, help=_HELP)
 @reported
@@ -46,21 +48,29 @@ def run(
 @task(auto_shortflags=False, help={"json": JSON_HELP}, name="list")
 @reported
 def list_(_: Context, json: bool = False) -> None:
-    """Every check by its id, and why it is made. The ids are what `--only` and the inventory's `preflight: {waive: …}` take."""
-    from kbootstrap.catalog.checks import ROWS
+    """Every check by its id, and why it is made. The inventory's `preflight: {waive: …}` takes all of them, `--only` those not of ports.check."""
+    from kbootstrap.catalog.checks import ALL, BY_ID
 
     if json:
-        say(encoder.dumps([{"check": row.id, "why": row.reason, "waivable": row.waivable} for row in ROWS], indent=1))
+        rows = [{"check": row.id, "why": row.reason, "waivable": row.waivable, "command": _command(row.id in BY_ID)} for row in ALL]
+        say(encoder.dumps(rows, indent=1))
         return
-    width = max(len(row.id) for row in ROWS)
-    for row in ROWS:
-        say(f"{row.id:<{width}}  {row.reason}{'' if row.waivable else ' (cannot be waived)'}")
+    width = max(len(row.id) for row in ALL)
+    for row in ALL:
+        said = ("" if row.waivable else " (cannot be waived)") + ("" if row.id in BY_ID else " (ports.check)")
+        say(f"{row.id:<{width}}  {row.reason}{said}")
+
+
+def _command(judged: bool) -> str:
+    return "preflight.run" if judged else "ports.check"
 
 
 def _refuse_unknown(only: tuple[str, ...]) -> None:
     """UsageError with the nearest id: no finding of a check that does not exist would look like success."""
-    from kbootstrap.catalog.checks import BY_ID
+    from kbootstrap.catalog.checks import BY_ID, WAIVABLE
 
+    if dialled := [name for name in only if name in WAIVABLE and name not in BY_ID]:
+        raise UsageError(f"--only: {', '.join(dialled)}: a path between two hosts, which preflight.run does not try", hint=_DIALLED)
     if unknown := [name for name in only if name not in BY_ID]:
         from kbootstrap.inventory.finding import did_you_mean
 
