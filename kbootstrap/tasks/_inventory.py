@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from invoke.context import Context
 from kbootstrap import inventory
 from kbootstrap.errors import InventoryError, UsageError
 from kbootstrap.inventory import Finding, ansible
+from kbootstrap.inventory import tree as inventory_tree
+from kbootstrap.inventory.draft import Draft
 from kbootstrap.inventory.loading import any_error, read, refuse
 from kbootstrap.inventory.new import from_addresses, named_addresses
 from kbootstrap.inventory.vagrant import from_ssh_config
@@ -39,7 +41,9 @@ def from_ansible(name: str, *, file: str) -> None:
 def check(folder: Folder, *, as_json: bool) -> None:
     """See the task. Exit code 2 with ``--json`` too."""
     path = folder.cluster_yml
-    spec, findings = inventory.check(read(path), str(path), folder=path.parent)
+    draft, findings = inventory.examine(read(path), str(path), folder=path.parent)
+    if draft is not None:
+        findings = tuple(sorted((*findings, *_lost_keys(draft)), key=lambda finding: finding.mark))
     if as_json:
         print_json({"file": str(path), "ok": not any_error(findings), "problems": [_row(finding) for finding in findings]})
         if any_error(findings):
@@ -48,8 +52,22 @@ def check(folder: Folder, *, as_json: bool) -> None:
     refuse(findings, str(path))
     for finding in findings:
         complain(str(finding))
-    if spec:
+    if draft is not None:
+        spec = draft.spec
         say(f"{path}: good, {len(spec.masters)} masters, {len(spec.workers)} workers, Kubernetes {spec.kubernetes}")
+
+
+def _lost_keys(draft: Draft) -> Iterator[Finding]:
+    """Key files that the inventory names and this machine lacks, each place once. The public half alone is enough where the agent has the key."""
+    named: dict[inventory_tree.Path, Path] = {}
+    for host in draft.spec.hosts:
+        bastion = host.ssh.bastion
+        for setting, key in ((("ssh", "key"), host.ssh.key), (("ssh", "bastion", "key"), bastion.key if bastion else None)):
+            if key is not None and not key.is_file() and not Path(f"{key}.pub").is_file():
+                named[draft.path_of(host.name, *setting)] = key
+    for place, key in named.items():
+        what = "is no file" if key.exists() else "does not exist"
+        yield draft.error(place, f"{'.'.join(map(str, place[-2:]))}: {key} {what}", "Name the private key, or leave it out for the SSH agent's.")
 
 
 def show(folder: Folder, host: str, *, as_json: bool) -> None:

@@ -53,6 +53,8 @@ def write(name: str, text: str) -> Path:
 
 def test_new_then_check_then_load(capsys: pytest.CaptureFixture[str]) -> None:
     tasks.new(Context(), name="lab", masters="10.0.0.11,10.0.0.12,10.0.0.13", workers="10.0.0.21,10.0.0.11", user="kb", key="ssh/id")
+    Path("inventory/lab/ssh").mkdir()
+    Path("inventory/lab/ssh/id").touch()
     assert capsys.readouterr().out == "wrote inventory/lab/cluster.yml; next: `invoke inventory.trust --cluster lab`\n"
     tasks.check(Context())
     assert capsys.readouterr().out == "inventory/lab/cluster.yml: good, 3 masters, 2 workers, Kubernetes 1.36.3\n"
@@ -98,6 +100,39 @@ def test_check_shows_every_problem_and_exits_2(capsys: pytest.CaptureFixture[str
         f"inventory/lab/cluster.yml:{place}" for place in ("2:13", "3:1", "4:3", "6:5", "7:5", "7:10")
     ]
     assert shown.err.splitlines()[0] == "error: inventory/lab/cluster.yml has 5 problems; nothing was contacted"
+
+
+KEYS = """\
+cluster: lab
+kubernetes: "1.36.3"
+ssh: {key: nowhere/id, bastion: {host: jump, key: here/id}}
+hosts:
+  masters:
+    m1: {address: 10.0.0.1}
+    m2: {address: 10.0.0.2, ssh: {key: here}}
+    m3: {address: 10.0.0.3, ssh: {key: in-agent}}
+  workers:
+    w1: {address: 10.0.0.4}
+"""
+
+
+def test_check_looks_whether_the_keys_are_there(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write("lab", KEYS).parent
+    (folder / "here").mkdir()
+    (folder / "here" / "id").touch()
+    (folder / "in-agent.pub").touch()
+    with pytest.raises(Exit) as caught:
+        tasks.check(Context())
+    assert caught.value.code == 2
+    _, *lines = capsys.readouterr().err.splitlines()
+    assert [line.strip().partition(". Name")[0] for line in lines] == [
+        "inventory/lab/cluster.yml:3:7  ssh.key: inventory/lab/nowhere/id does not exist",
+        "inventory/lab/cluster.yml:7:35  ssh.key: inventory/lab/here is no file",
+    ]
+    (folder / "here" / "id").unlink()
+    with pytest.raises(Exit):
+        tasks.check(Context())
+    assert "inventory/lab/cluster.yml:3:46  bastion.key: inventory/lab/here/id does not exist." in capsys.readouterr().err
 
 
 def test_check_as_json(capsys: pytest.CaptureFixture[str]) -> None:
