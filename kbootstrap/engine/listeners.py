@@ -116,8 +116,8 @@ class Listeners:
         for name, side in ((pair.source, source), (pair.target, target)):
             if side.unable:
                 return f"{name}: {side.unable}"
-        if not target.listening(pair.port.protocol, pair.number):
-            return f"{pair.target}: something that is not ours has this port, and UDP tells nobody"
+        if not target.listening(pair.port.protocol, pair.number) and not target.taken(pair.port.protocol, pair.number):
+            return f"{pair.target}: nothing of ours can listen on this port"
         return ""
 
     def _dial(self, pair: Pair, number: int) -> Dial:

@@ -6,7 +6,7 @@ One program per host for all its pairs: it looks, traces until its input ends, l
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from ipaddress import IPv4Address
@@ -14,10 +14,11 @@ from typing import Final
 
 from kbootstrap.errors import KbError
 from kbootstrap.model.cluster import ClusterSpec, Host
-from kbootstrap.model.reach import Pair, Proof, Verdict
-from kbootstrap.plan.attribution import causes, evidence, flow, script
+from kbootstrap.model.reach import Cause, Pair, Proof, Verdict
+from kbootstrap.plan.attribution import causes, evidence, flow, places, script
 from kbootstrap.plan.attribution.evidence import Evidence
 from kbootstrap.plan.attribution.flow import Flow
+from kbootstrap.probe.judge import DAEMON
 from kbootstrap.remote import fuse
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
@@ -31,8 +32,9 @@ Again = Callable[[Sequence[Pair]], Iterable[Proof]]
 
 
 def explained(spec: ClusterSpec, pool: Pool, proofs: Sequence[Proof], again: Again) -> tuple[Proof, ...]:
-    """All of *proofs*, in their order, those that failed with their causes. What could not be asked cannot be asked again."""
-    failed = [proof for proof in proofs if not proof.ok and proof.verdict is not Verdict.UNPROVEN]
+    """All of *proofs*, in their order, those that failed with their causes, those that are mute as their packets tell. What could not be asked
+    cannot be asked again."""
+    failed = [proof for proof in proofs if not proof.ok and (proof.mute or proof.verdict is not Verdict.UNPROVEN)]
     found = {proof.pair: proof for proof in attribute(spec, pool, failed, again)}
     return tuple(found.get(proof.pair, proof) for proof in proofs)
 
@@ -51,9 +53,22 @@ def attribute(spec: ClusterSpec, pool: Pool, failed: Sequence[Proof], again: Aga
     with _Watching(pool, hosts, list(flows.values())) as watching:
         fresh = {proof.pair: proof for proof in again(list(flows))}
         clock.pause(SETTLE_S)
-    now = [replace(proof, verdict=seen.verdict, detail=seen.detail) if (seen := fresh.get(proof.pair)) else proof for proof in failed]
+    now = [fresh.get(proof.pair, proof) for proof in failed]
     found = causes.of([proof for proof in now if not proof.ok], flows, watching.evidence)
-    return tuple(replace(proof, cause=found.get(proof.pair)) for proof in now)
+    return tuple(_told(proof, found.get(proof.pair), flows, watching.evidence) for proof in now)
+
+
+def _told(proof: Proof, cause: Cause | None, flows: Mapping[Pair, Flow], hosts: Mapping[str, Evidence]) -> Proof:
+    """*proof* with its cause; a mute one is open when its packets came through every rule of the target, and failed when a rule ended them."""
+    if not proof.mute:
+        return replace(proof, cause=cause)
+    target = hosts.get(proof.pair.target)
+    packet = target.asked(flows[proof.pair], outgoing=False) if target else None
+    if packet and packet.passed:
+        return replace(proof, verdict=Verdict.OPEN, answered=DAEMON, mute=False, detail=f"seen to pass every rule of {proof.pair.target}")
+    if cause and cause.stack != places.KUBE_PROXY:  # whose own rules drop what a Service has no pod for
+        return replace(proof, verdict=Verdict.DROPPED, cause=cause, mute=False, detail="no answer")
+    return proof
 
 
 class _Watching:

@@ -60,13 +60,17 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """One pair and what came of it; *answered* is who listened: ``probe`` (our short-lived listener) or ``daemon`` (what runs there)."""
+    """One pair and what came of it; *answered* is who listened: ``probe`` (our short-lived listener) or ``daemon`` (what runs there).
+
+    *mute*: unproven only because what has this port (UDP) owes nobody an answer. That is no fault: it is told, and refuses nothing.
+    """
 
     pair: Pair
     verdict: Verdict
     detail: str = ""
     answered: str = ""
     cause: Cause | None = None
+    mute: bool = False
 
     @property
     def ok(self) -> bool:

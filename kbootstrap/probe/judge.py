@@ -29,9 +29,7 @@ def verdict(pair: Pair, target: Hello, reply: Reply, token: str, *, address: str
     if served and refused:
         return Proof(pair=pair, verdict=Verdict.OPEN, answered=DAEMON, detail="reset on behalf of a Service that has this port")
     if reply.what == "silent":
-        if served and protocol == "udp":
-            return unproven(pair, "a Service has this port, and its pods answer whom they like")
-        return Proof(pair=pair, verdict=Verdict.DROPPED, detail=f"no answer for {reply.elapsed_ms / 1000:.1f} s")
+        return _silence(pair, target, reply)
     if target.unable and refused:
         return unproven(pair, f"reset, and {pair.target} cannot listen for us: {target.unable}")
     return _failed(pair, reply, address, listened=target.listening(protocol, number))
@@ -52,6 +50,20 @@ def tunnel(pair: Pair, reply: Reply, seen: frozenset[int], full: int, *, address
 def unproven(pair: Pair, why: str) -> Proof:
     """It could not be asked."""
     return Proof(pair=pair, verdict=Verdict.UNPROVEN, detail=why)
+
+
+def mute(pair: Pair, why: str) -> Proof:
+    """It was asked, and silence says nothing: whether the question arrived must be seen on the target."""
+    return Proof(pair=pair, verdict=Verdict.UNPROVEN, detail=why, mute=True)
+
+
+def _silence(pair: Pair, target: Hello, reply: Reply) -> Proof:
+    protocol, number = pair.port.protocol, pair.number
+    if protocol == "udp" and (protocol, number) in target.services:
+        return mute(pair, f"a Service has this port of {pair.target}, and its pods answer whom they like")
+    if protocol == "udp" and target.taken(protocol, number):
+        return mute(pair, f"a program on {pair.target} has this port, and answers whom it likes")
+    return Proof(pair=pair, verdict=Verdict.DROPPED, detail=f"no answer for {reply.elapsed_ms / 1000:.1f} s")
 
 
 def _opened(pair: Pair, target: Hello, reply: Reply, token: str) -> Proof:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
@@ -96,6 +97,10 @@ class Hello:
 
     def listening(self, protocol: str, number: int) -> bool:
         return self.ports.get((protocol, number)) == 0
+
+    def taken(self, protocol: str, number: int) -> bool:
+        """Something that is not ours listens there."""
+        return self.ports.get((protocol, number)) == errno.EADDRINUSE
 
 
 def hello(lines: Iterable[bytes]) -> Hello:

@@ -135,9 +135,10 @@ def _names(names: Sequence[str]) -> str:
 
 
 def summary(proofs: Sequence[Proof]) -> str:
-    """``94 of 96 pairs open: 90 answered by a listener of ours, 4 by what runs there``."""
+    """``94 of 96 pairs open: 90 answered by a listener of ours, 4 by what runs there; 2 unproven``: those that no answer was owed to."""
     good = [proof for proof in proofs if proof.ok]
     ours = sum(proof.answered == "probe" for proof in good)
     by: Mapping[str, int] = {"answered by a listener of ours": ours, "by what runs there": len(good) - ours}
     parts = ", ".join(f"{count} {who}" for who, count in by.items() if count)
-    return f"{len(good)} of {len(proofs)} pairs open{f': {parts}' if parts else ''}"
+    mute = sum(proof.mute for proof in proofs)
+    return f"{len(good)} of {len(proofs)} pairs open{f': {parts}' if parts else ''}{f'; {mute} unproven' if mute else ''}"

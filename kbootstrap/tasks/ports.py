@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as encoder
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from kbootstrap.tasks._common import CLUSTER_HELP, JSON_HELP, find_folder, repor
 
 if TYPE_CHECKING:
     from kbootstrap.model.cluster import ClusterSpec
+    from kbootstrap.model.reach import Proof
 
 
 @task(auto_shortflags=False, help={"cluster": CLUSTER_HELP, "json": JSON_HELP, "html": "write the matrix as a page of its own to this file"})
@@ -26,6 +28,7 @@ def matrix(_: Context, cluster: str = "", json: bool = False, html: str = "") ->
     spec = inventory.load(find_folder(cluster).cluster_yml)
     if html:
         _write(html, spec)
+        say(html)
         return
     rows = topology.rows(spec)
     if json:
@@ -35,14 +38,14 @@ def matrix(_: Context, cluster: str = "", json: bool = False, html: str = "") ->
         say(line)
 
 
-def _write(path: str, spec: ClusterSpec) -> None:
-    """The page with the matrix alone; report.html shows it proven."""
+def _write(path: str, spec: ClusterSpec, proofs: Sequence[Proof] = (), *, note: str = "") -> None:
+    """The page with the matrix alone: the same section as in report.html."""
     from kbootstrap.engine import report
     from kbootstrap.report.html import matrix_page
     from kbootstrap.store import inventory_files
 
-    inventory_files.replace_text(Path(path), matrix_page(spec.name, report.rows(spec), hosts=[host.name for host in spec.hosts]))
-    say(path)
+    page = matrix_page(spec.name, report.rows(spec), proofs, hosts=[host.name for host in spec.hosts], note=note)
+    inventory_files.replace_text(Path(path), page)
 
 
 @task(
@@ -51,12 +54,16 @@ def _write(path: str, spec: ClusterSpec) -> None:
         "cluster": CLUSTER_HELP,
         "limit": "only what comes from or goes to these hosts (m1,w2)",
         "json": JSON_HELP,
+        "html": "write what was proven as a page of its own to this file, too",
         "ask_sudo_password": "ask for sudo's password",
         "sudo_password_fd": "read sudo's password from this file descriptor",
     },
 )
 @reported
-def check(_: Context, cluster: str = "", limit: str = "", json: bool = False, ask_sudo_password: bool = False, sudo_password_fd: int = -1) -> None:
+def check(
+    _: Context, cluster: str = "", limit: str = "", json: bool = False, html: str = "",
+    ask_sudo_password: bool = False, sudo_password_fd: int = -1,
+) -> None:  # fmt: skip
     """Prove every row of the matrix between the hosts, before or after installation; changes nothing. Exit code 4: a pair is not open."""
     from kbootstrap.engine import ports
     from kbootstrap.engine.contact import contact
@@ -69,12 +76,18 @@ def check(_: Context, cluster: str = "", limit: str = "", json: bool = False, as
         known = contact(folder)
         with request.connect(known) as pool:
             proofs = ports.check(known.spec, pool, request.listener, pairs=ports.wanted(known.spec, names))
+    if html:
+        _write(html, known.spec, proofs, note=f"Asked was only what comes from or goes to {', '.join(names)}." if names else "")
     bad = ports.failing(proofs)
     if json:
-        say(encoder.dumps({"open": len(proofs) - len(bad), "pairs": report.proofs_data(proofs)}, indent=1))
+        say(encoder.dumps({"open": sum(proof.ok for proof in proofs), "pairs": report.proofs_data(proofs)}, indent=1))
     elif proofs:
         say(report.summary(proofs))
+        for problem in report.problems(proof for proof in proofs if proof.mute):
+            say(f"  {problem}")
     else:
         say("There is nothing to prove: no host must reach another.")
+    if html and not json:
+        say(html)
     if bad:
-        raise PreflightError(f"{len(bad)} of {len(proofs)} pairs are not open", problems=report.problems(proofs), hint=ports.HINT)
+        raise PreflightError(f"{len(bad)} of {len(proofs)} pairs are not open", problems=report.problems(bad), hint=ports.HINT)

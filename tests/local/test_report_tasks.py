@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from kbootstrap import inventory
-from kbootstrap.errors import UsageError
+from kbootstrap.errors import PreflightError, UsageError
 from kbootstrap.pki import issue
 from kbootstrap.pki.profiles import profiles
 from kbootstrap.store import pki_dir
@@ -107,3 +108,14 @@ def test_the_matrix_is_a_page_too(capsys: pytest.CaptureFixture[str]) -> None:
     text = Path("matrix.html").read_text()
     assert "Kubernetes API" in text
     assert "<svg" not in text
+
+
+def test_what_was_proven_is_a_page_too(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Exit) as caught:
+        ports.check(Context(), html="proven.html", limit="w1")
+    assert caught.value.code == PreflightError.exit_code
+    assert capsys.readouterr().out.splitlines()[-1] == "proven.html"
+    text = Path("proven.html").read_text()
+    assert "Asked was only what comes from or goes to w1." in text
+    assert "Not proven, and why" in text
+    assert not re.search(r"""<(script|img|iframe)|(src|href)="[^#d]|url\(|@import""", text), "complete in itself"

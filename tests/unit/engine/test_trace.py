@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from kbootstrap import topology
-from kbootstrap.engine import trace
+from kbootstrap.engine import ports, trace
 from kbootstrap.errors import ConnectError
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.reach import Pair, Proof, Verdict
@@ -75,6 +75,37 @@ def test_what_is_open_at_the_second_look_has_no_cause() -> None:
     (proof,) = trace.attribute(SPEC, pool, [FAILED], lambda pairs: [Proof(pair=pair, verdict=Verdict.OPEN) for pair in pairs])
     assert proof.ok
     assert proof.cause is None
+
+
+UDP = next(pair for pair in topology.pairs(SPEC) if (pair.source, pair.target, pair.port.name) == ("m1", "w1", "nodeport-udp"))
+MUTE = Proof(pair=UDP, verdict=Verdict.UNPROVEN, detail="a Service has this port", mute=True)
+
+
+def seen(last: str) -> bytes:
+    """nft's words on a datagram of UDP at its target."""
+    start = b"trace id 1a inet kbootstrap_trace in "
+    ends = f"ip saddr {SPEC.host('m1').address} ip daddr {SPEC.host('w1').address}"
+    packet = f"packet: iif eth0 {ends} ip dscp cs0 udp sport 40000 udp dport {UDP.number} udp length 40"
+    return start + packet.encode() + b"\n" + start + b"policy accept \ntrace id 1a " + last.encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("last", "verdict", "mute"),
+    [
+        ("inet kbootstrap_trace forwarded policy accept ", Verdict.OPEN, False),
+        ("inet kbootstrap_trace arrived policy accept ", Verdict.OPEN, False),
+        ("inet filter forward policy drop ", Verdict.DROPPED, False),
+        ("ip kube-proxy filter-prerouting rule drop (verdict drop)", Verdict.UNPROVEN, True),
+    ],
+)
+def test_what_owes_no_answer_is_judged_by_its_packets(last: str, verdict: Verdict, mute: bool) -> None:
+    hosts = {
+        "m1": FakeHost(host="m1", scripts=[reading({script.READY: (0, b"")})]),
+        "w1": FakeHost(host="w1", scripts=[reading({script.READY: (0, b""), script.TRACE: (0, seen(last))})]),
+    }
+    (proof,) = trace.explained(SPEC, Pool(SPEC.hosts, lambda host: hosts[host.name]), [MUTE], lambda _: [MUTE])
+    assert (proof.verdict, proof.mute, proof.cause is not None) == (verdict, mute, verdict is Verdict.DROPPED)
+    assert ports.failing([proof]) == ((proof,) if verdict is Verdict.DROPPED else ())
 
 
 def test_nothing_failed_nobody_is_asked() -> None:

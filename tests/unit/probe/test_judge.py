@@ -46,6 +46,8 @@ def opened(answer: str = "") -> Reply:
         (TCP, SERVED, opened(), Verdict.OPEN, "a Service"),
         (TCP, SERVED, RESET, Verdict.OPEN, "a Service"),
         (UDP, SERVED, SILENT, Verdict.UNPROVEN, "a Service"),
+        (UDP, TAKEN, SILENT, Verdict.UNPROVEN, "a program on w1"),
+        (UDP, TAKEN, opened("anything"), Verdict.OPEN, ""),
         (TCP, LISTENING, RESET, Verdict.REFUSED, "although our listener is up"),
         (TCP, TAKEN, RESET, Verdict.REFUSED, "nothing listens"),
         (TCP, UNABLE, RESET, Verdict.UNPROVEN, "noexec"),
@@ -64,6 +66,11 @@ def opened(answer: str = "") -> Reply:
 def test_verdicts(pair: Pair, target: Hello, reply: Reply, verdict: Verdict, part: str) -> None:
     proof = judge.verdict(pair, target, reply, "word", address=ADDRESS)
     assert (proof.verdict, part in proof.detail) == (verdict, True), proof
+
+
+def test_only_silence_on_a_port_that_others_have_is_mute() -> None:
+    asked = [(UDP, SERVED, SILENT), (UDP, TAKEN, SILENT), (UDP, LISTENING, SILENT), (TCP, SERVED, SILENT), (TCP, UNABLE, RESET)]
+    assert [judge.verdict(pair, target, reply, "word", address=ADDRESS).mute for pair, target, reply in asked] == [True, True, False, False, False]
 
 
 def test_who_answered() -> None:
