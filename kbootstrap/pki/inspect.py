@@ -6,7 +6,6 @@ Parsing is remembered by content (a run asks about the same certificate several 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -20,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key, load_pem_public_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from kbootstrap.errors import PkiError, Problem
+from kbootstrap.errors import PkiError
+from kbootstrap.model.certificate import State
 from kbootstrap.model.cluster import Certificates, KeyType
 from kbootstrap.model.pki import KeyPair, Pki, Profile, Usage
 
@@ -49,6 +49,14 @@ class Description:
     def days_left(self, now: datetime) -> float:
         """Days until it expires; negative when it did."""
         return (self.not_after - now) / timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What is wrong with a certificate, in one word and as a sentence's end."""
+
+    state: State
+    text: str
 
 
 @lru_cache(maxsize=8192)
@@ -128,55 +136,63 @@ def reason(pki: Pki, profile: Profile, *, now: datetime, certificates: Certifica
     """Why *profile* must be issued (anew), as a sentence; empty when what there is serves."""
     if profile.id not in pki.pairs:
         return "there is none yet"
-    pem = pki.pairs[profile.id].cert_pem
     ca_pem = pki.cas[profile.issuer].cert_pem
-    found = describe(pem)
-    if not is_signed_by(pem, ca_pem):
-        return f"signed by {found.issuer}, want {describe(ca_pem).common_name}"
-    return _wrong_content(found, profile, certificates.key_type) or _wrong_time(found, describe(ca_pem).not_after, now, certificates)
+    found = fault(pki.pairs[profile.id].cert_pem, ca_pem, profile, now=now, certificates=certificates)
+    return found.text if found else ""
 
 
-def problems(pki: Pki, profiles: Iterable[Profile], *, now: datetime, certificates: Certificates) -> tuple[Problem, ...]:
-    """Everything of *profiles* that ``complete`` would issue, and every CA that expired or soon will; nothing is changed."""
-    window = timedelta(days=certificates.renew_within_days)
-    found = []
-    for name, ca in pki.cas.items():
-        if describe(ca.cert_pem).not_after - now < window:
-            found.append(Problem(where=name, what=f"The CA {_left(describe(ca.cert_pem), now)}.", hint="Rotate it; a CA is never renewed silently."))
-    for profile in profiles:
-        if profile.issuer not in pki.cas:
-            found.append(Problem(where=profile.id, what=f"Its CA {profile.issuer} does not exist."))
-        elif why := reason(pki, profile, now=now, certificates=certificates):
-            found.append(Problem(where=profile.id, what=f"Must be issued: {why}."))
-    return tuple(found)
+def fault(cert_pem: bytes, ca_pem: bytes, profile: Profile, *, now: datetime, certificates: Certificates, days: int | None = None) -> Fault | None:
+    """What is wrong with *cert_pem* where *profile* is wanted and the CA *ca_pem* signs. *days*: what ends within so many is expiring, by
+    default what is about to be renewed. Raises PkiError when it cannot be read."""
+    found, ca = describe(cert_pem), describe(ca_pem)
+    if not is_signed_by(cert_pem, ca_pem):
+        return Fault(state=State.FOREIGN_CA, text=f"signed by {found.issuer}, want {ca.common_name}")
+    return _wrong_content(found, profile, certificates.key_type) or _wrong_time(found, ca.not_after, now, window(found, certificates, days))
 
 
-def _wrong_content(found: Description, profile: Profile, key_type: KeyType) -> str:
-    wanted: tuple[tuple[str, object, object], ...] = (
-        ("common name", found.common_name, profile.common_name),
-        ("groups", found.organizations, frozenset(profile.organizations)),
-        ("DNS names", found.dns_names, frozenset(profile.dns_names)),
-        ("addresses", found.ip_addresses, frozenset(profile.ip_addresses)),
-        ("usages", found.usages, frozenset(str(u) for u in profile.usages)),
-        ("key type", found.key_type, str(key_type)),
-        ("being a CA", found.is_ca, False),
+def window(found: Description, certificates: Certificates, days: int | None = None) -> timedelta:
+    """How long before its end *found* is due. A short one (under three windows) in its last third, else one of 20 days would be at every run."""
+    if days is not None:
+        return timedelta(days=days)
+    return min(timedelta(days=certificates.renew_within_days), (found.not_after - found.not_before) / 3)
+
+
+def _wrong_content(found: Description, profile: Profile, key_type: KeyType) -> Fault | None:
+    wanted: tuple[tuple[State, str, object, object], ...] = (
+        (State.WRONG_SUBJECT, "common name", found.common_name, profile.common_name),
+        (State.WRONG_SUBJECT, "groups", found.organizations, frozenset(profile.organizations)),
+        (State.SAN_MISSING, "DNS names", found.dns_names, frozenset(profile.dns_names)),
+        (State.SAN_MISSING, "addresses", found.ip_addresses, frozenset(profile.ip_addresses)),
+        (State.WRONG_USAGES, "usages", found.usages, frozenset(str(u) for u in profile.usages)),
+        (State.WRONG_USAGES, "CA", found.is_ca, False),
+        (State.WRONG_KEY_TYPE, "key type", found.key_type, str(key_type)),
     )
-    return next((f"{what} {_show(is_)}, want {_show(want)}" for what, is_, want in wanted if is_ != want), "")
+    for state, what, has, want in wanted:
+        if has != want:
+            return _differing(state, what, has, want)
+    return None
 
 
-def _wrong_time(found: Description, ca_not_after: datetime, now: datetime, certificates: Certificates) -> str:
+def _differing(state: State, what: str, has: object, want: object) -> Fault:
+    if state is not State.SAN_MISSING or not isinstance(has, frozenset) or not isinstance(want, frozenset):
+        return Fault(state=state, text=f"{what} {_show(has)}, want {_show(want)}")
+    lacks, beside = want - has, has - want
+    parts = ([f"lack {_show(lacks)}"] if lacks else []) + ([f"are not to have {_show(beside)}"] if beside else [])
+    return Fault(state=state if lacks else State.SAN_UNWANTED, text=f"its {what} {' and '.join(parts)}")
+
+
+def _wrong_time(found: Description, ca_not_after: datetime, now: datetime, within: timedelta) -> Fault | None:
     if found.not_before > now:
-        return f"not valid before {found.not_before:%Y-%m-%d %H:%M} UTC"
-    # A certificate shorter than three windows is renewed in its last third, else one of 20 days would be renewed at every run.
-    window = min(timedelta(days=certificates.renew_within_days), (found.not_after - found.not_before) / 3)
-    if found.not_after - now >= window:
-        return ""
-    if found.not_after >= ca_not_after > now:
-        return ""  # it ends with its CA: a new one would end on the same day
-    return _left(found, now)
+        return Fault(state=State.NOT_YET_VALID, text=f"not valid before {found.not_before:%Y-%m-%d %H:%M} UTC")
+    if found.not_after <= now:
+        return Fault(state=State.EXPIRED, text=left(found, now))
+    if found.not_after - now >= within or found.not_after >= ca_not_after:
+        return None  # the latter ends with its CA: a new one would end on the same day
+    return Fault(state=State.EXPIRING, text=left(found, now))
 
 
-def _left(found: Description, now: datetime) -> str:
+def left(found: Description, now: datetime) -> str:
+    """``expires in 12 days``, ``expired 3 days ago``."""
     days = found.days_left(now)
     return f"expires in {days:.0f} days" if days > 0 else f"expired {-days:.0f} days ago"
 

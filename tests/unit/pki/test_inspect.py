@@ -99,16 +99,6 @@ def test_another_clusters_ca_makes_every_leaf_foreign() -> None:
     assert {p.where for p in found} == {layout.pair(i) for i in pki.pairs}
 
 
-def test_problems_name_what_a_run_would_issue_and_the_cas_that_end() -> None:
-    spec, pki = a_cluster(), a_pki()
-    check = {"profiles": profiles(spec), "certificates": spec.certificates}
-    assert inspect.problems(pki, now=THE_DAY, **check) == ()  # type: ignore[arg-type]  # two keywords of it
-    lacking = replace(pki, pairs={i: p for i, p in pki.pairs.items() if i != "admin"})
-    assert [str(p) for p in inspect.problems(lacking, now=THE_DAY, **check)] == ["admin  Must be issued: there is none yet."]  # type: ignore[arg-type]
-    late = inspect.problems(pki, now=THE_DAY + 3640 * DAY, **check)  # type: ignore[arg-type]
-    assert [p.where for p in late][:3] == ["ca", "etcd-ca", "front-proxy-ca"]
-
-
 def test_files_are_named_and_found_again() -> None:
     for profile in profiles(a_cluster()):
         assert layout.profile_id(layout.pair(profile.id)) == profile.id

@@ -116,7 +116,7 @@ def test_only_what_an_edit_touches_is_issued_anew() -> None:
     hosts = tuple(a_host("m2", "10.77.0.99", Role.MASTER) if h.name == "m2" else h for h in a_cluster().hosts)
     after, issued = _complete(a_pki(), a_cluster(hosts=hosts), days=1)
     assert _ids(issued) == ["m2/etcd-server", "m2/etcd-peer", "m2/apiserver", "m2/kubelet-server"]
-    assert issued[1].reason == "addresses 10.77.0.12, want 10.77.0.99"
+    assert issued[1].reason == "its addresses lack 10.77.0.99 and are not to have 10.77.0.12"
     assert {i: p for i, p in after.pairs.items() if i not in _ids(issued)} == {i: p for i, p in a_pki().pairs.items() if i not in _ids(issued)}
     assert after.cas == a_pki().cas
 
