@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kbootstrap import inventory
-from kbootstrap.engine.prepare import Prepared, ca_file_sha256
+from kbootstrap.engine.prepare import Prepared, ca_files_sha256
 from kbootstrap.errors import PkiError, UsageError
 from kbootstrap.model.cluster import ClusterSpec, Host
 from kbootstrap.model.desired import Desired
@@ -31,9 +31,9 @@ def contact(folder: Folder) -> Prepared:
     return Prepared(folder=folder, spec=spec, state=state.load(folder.state), pki=world.pki, issued=(), world=world, desired=Desired(hosts={}))
 
 
-def ca_sha256(folder: Folder) -> str:
-    """Of the operator's own CA certificate; "" where there is none yet: then a CA on a host is another's."""
+def ca_sha256(folder: Folder) -> tuple[str, ...]:
+    """Of every file that a host may hold as our CA; none where there is none yet: then a CA on a host is another's."""
     try:
-        return ca_file_sha256(pki_dir.load(folder.pki))
+        return ca_files_sha256(pki_dir.load(folder.pki))
     except (PkiError, KeyError):
-        return ""
+        return ()

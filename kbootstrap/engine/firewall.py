@@ -4,20 +4,19 @@ and with operators that have nothing yet."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
-import kbootstrap
 from kbootstrap.catalog import paths
 from kbootstrap.engine import gather
-from kbootstrap.engine.apply import Applying, apply, ledgers, raise_together, write_ledger
+from kbootstrap.engine.apply import apply, raise_together, write_ledger
 from kbootstrap.engine.cluster import one
 from kbootstrap.engine.contact import chosen, contact
 from kbootstrap.engine.down import AGAIN
+from kbootstrap.engine.execute import execute
 from kbootstrap.engine.prepare import Prepared, roles
 from kbootstrap.engine.run import Request
-from kbootstrap.errors import ApplyError, PreflightError, Problem, VerifyError
+from kbootstrap.errors import ApplyError, PreflightError
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.desired import Desired, Wanted
 from kbootstrap.model.facts import Observed
@@ -124,21 +123,15 @@ def run(request: Request) -> Look:
             first = _look(request, prepared, pool)
             if first.plan.empty or not request.confirm(first.plan):
                 return first
-            with ExitStack() as stack:
-                hosts = [prepared.spec.host(name) for name in first.observed]
-                owner = Owner.here("firewall.apply")
-                locks = {h.name: stack.enter_context(hold_host(pool.connection(h), owner, take=request.take_lock)) for h in hosts}
-                now = _look(request, prepared, pool)
-                identity = Ledger(cluster_id=prepared.state.cluster_id, cluster=prepared.spec.name, version=kbootstrap.__version__)
-                complete = ledgers(now.plan, now.observed, now.ledgers, identity)
-                written = pool.map(lambda h, c: write_ledger(c, complete[h.name], request.listener), map(prepared.spec.host, complete))
-                _raise(written)
-                applying = Applying(spec=prepared.spec, pool=pool, listener=request.listener, ledgers=complete, pushes={}, locks=locks)
-                raise_together(apply(applying, now.plan.stages))
-                after = _look(request, prepared, pool)
-        if not after.plan.empty:
-            problems = [Problem(where=c.id, what=c.reason) for c in after.plan.changes()]
-            raise VerifyError("still different after the apply", problems=problems, hint="Something on these hosts changes them back.")
+            execute(
+                request,
+                prepared,
+                pool,
+                first,
+                command="firewall.apply",
+                look=lambda: _look(request, prepared, pool),
+                work=lambda applying, now: raise_together(apply(applying, now.plan.stages)),
+            )
         return replace(first, applied=True)
 
 
@@ -152,9 +145,8 @@ def _look(request: Request, prepared: Prepared, pool: Pool) -> Look:
 
 
 def _own(prepared: Prepared, host: str, ledger: Ledger) -> Ledger:
-    if not ledger.empty and ledger.cluster_id != prepared.state.cluster_id:
-        what = f"belongs to another cluster, «{ledger.cluster}» ({ledger.cluster_id})"
-        raise PreflightError(what, host=host, hint="Use that cluster's inventory, or leave the host out with --limit.")
+    if stranger := ledger_of.stranger(ledger, prepared.state.cluster_id):
+        raise PreflightError(stranger.what, host=host, hint=stranger.hint)
     return ledger
 
 

@@ -6,13 +6,13 @@ Alone it needs the inventory, but no artifacts and no certificates: it may be ru
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kbootstrap.engine import gather
 from kbootstrap.engine.contact import ca_sha256, chosen, contact
-from kbootstrap.engine.prepare import Prepared
-from kbootstrap.errors import KbError, Problem
+from kbootstrap.engine.prepare import Prepared, ca_files_sha256
+from kbootstrap.errors import KbError, PreflightError, Problem
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Note
 from kbootstrap.model.facts import Observed
@@ -42,6 +42,16 @@ class Reading:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """Hosts that a run may work on. *left_out* are workers that could not be read: a dead worker blocks nobody."""
+
+    observed: Mapping[str, Observed]
+    ledgers: Mapping[str, Ledger]
+    findings: tuple[Finding, ...]
+    left_out: tuple[Problem, ...]
+
+
 def read(prepared: Prepared, pool: Pool, hosts: Sequence[Host], *, deep: bool = False, thorough: bool | None = None) -> Reading:
     """One program on one channel per host, all hosts at once. *thorough* asks what is dear; None: only where the cluster is not installed."""
     desired = prepared.desired if prepared.desired.hosts else None
@@ -61,7 +71,7 @@ def read(prepared: Prepared, pool: Pool, hosts: Sequence[Host], *, deep: bool = 
     return Reading(observed=observed, errors=errors, ledgers=ledgers, damaged=damaged, seconds=clock.monotonic_s() - began)
 
 
-def judge(prepared: Prepared, reading: Reading, *, ca_sha256: str, only: Sequence[str] = ()) -> tuple[Finding, ...]:
+def judge(prepared: Prepared, reading: Reading, *, ca_sha256: Sequence[str], only: Sequence[str] = ()) -> tuple[Finding, ...]:
     """Every finding, the waived ones too; hosts that could not be read are findings like any other."""
     context = Context(
         spec=prepared.spec,
@@ -84,6 +94,29 @@ def note(finding: Finding) -> Note:
     """A finding that stops nothing, as a line."""
     text = f"{finding.what} (waived: {finding.waived})" if finding.waived else f"{finding.what}. {finding.hint}"
     return Note(host=finding.host, text=f"{finding.check}: {text}", warning=not finding.waived)
+
+
+def require(request: Request, prepared: Prepared, pool: Pool, *, again: bool = False, only: Sequence[str] = ()) -> Fit:
+    """Read the hosts that *request* names and judge them, by the checks in *only* if any. What is dear to ask is not asked *again*, nor warned of.
+
+    PreflightError or ConnectError with the problems of all hosts.
+    """
+    hosts = chosen(prepared.spec, request.limit)
+    reading = read(prepared, pool, hosts, deep=request.deep, thorough=False if again else None)
+    request.listener(Note(text=f"read {len(reading.observed)} hosts in {reading.seconds:.1f} s"))
+    findings = judge(prepared, replace(reading, errors={}), ca_sha256=ca_files_sha256(prepared.pki), only=only)
+    broken = [Problem(where=name, what=error.message, hint=error.hint) for name, error in reading.errors.items()]
+    refused = problems(findings)
+    if broken and (not reading.observed or any(prepared.spec.host(problem.where).is_master for problem in broken)):
+        first, what = next(iter(reading.errors.values())), f"{len(broken)} of {len(hosts)} hosts cannot be read"
+        raise type(first)(what, problems=[*broken, *refused], hint="Mend them, or leave them out with --limit.")
+    for problem in broken:  # the run goes on without it, and says so again at its end
+        request.listener(Note(host=problem.where, text=f"left out: {problem.what}", warning=True))
+    if refused:
+        raise PreflightError(f"{len(refused)} preflight check(s) failed; nothing was changed", problems=refused, hint=WAIVE)
+    for finding in findings if not again else ():
+        request.listener(note(finding))
+    return Fit(observed=reading.observed, ledgers=reading.ledgers, findings=findings, left_out=tuple(broken))
 
 
 def run(request: Request) -> tuple[Finding, ...]:

@@ -18,7 +18,7 @@ from kbootstrap.model.events import Listener
 from kbootstrap.model.pki import Issued, Pki
 from kbootstrap.model.plan import Gate
 from kbootstrap.model.resource import Blob, ContainerImage, Manifest, Resource, Service
-from kbootstrap.pki import issue
+from kbootstrap.pki import issue, rotate
 from kbootstrap.pki.profiles import profiles
 from kbootstrap.plan import manifests
 from kbootstrap.plan.checks import gates
@@ -171,6 +171,7 @@ def _gate(role: RoleDef, host: Host, units: list[str]) -> Gate:
     return gates.HEALTH[role.health](host, units)
 
 
-def ca_file_sha256(pki: Pki) -> str:
-    """Of the CA certificate as it lies on hosts."""
-    return hashlib.sha256(pki.trust(names.CLUSTER_CA)).hexdigest()
+def ca_files_sha256(pki: Pki) -> tuple[str, ...]:
+    """Of every file that a host may hold as the cluster's CA: what it should hold now first, then those of the last rotation's other phases."""
+    texts = dict.fromkeys((pki.trust(names.CLUSTER_CA), *sorted(rotate.recognised(pki, names.CLUSTER_CA))))
+    return tuple(hashlib.sha256(text).hexdigest() for text in texts)

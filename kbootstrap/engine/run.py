@@ -5,29 +5,23 @@ Everything before ``apply`` changes nothing on any host. What a dry run is stand
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import kbootstrap
 from kbootstrap.engine import api, confirm, flow, gather, health, ports, preflight, workload
-from kbootstrap.engine.apply import Applying, apply, ledgers, raise_together, write_ledger
-from kbootstrap.engine.contact import chosen
-from kbootstrap.engine.prepare import Prepared, ca_file_sha256, prepare
-from kbootstrap.engine.push import Push
-from kbootstrap.errors import KbError, PreflightError, Problem, UsageError, VerifyError
-from kbootstrap.model.events import Listener, Note
+from kbootstrap.engine.apply import Applying, apply, raise_together
+from kbootstrap.engine.execute import execute
+from kbootstrap.engine.prepare import Prepared, prepare
+from kbootstrap.errors import KbError, Problem, UsageError
+from kbootstrap.model.events import Listener
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.finding import Finding
 from kbootstrap.model.plan import CLUSTER, Plan
 from kbootstrap.model.report import Result
-from kbootstrap.model.resource import Blob
 from kbootstrap.plan import build
 from kbootstrap.plan.ledger import Ledger
 from kbootstrap.plan.stages import FIREWALL
-from kbootstrap.remote.lock import HostLock, Owner
-from kbootstrap.remote.lock import hold as hold_host
 from kbootstrap.remote.pool import Pool
 from kbootstrap.store import operator_kubeconfig
 from kbootstrap.store.folder import Folder
@@ -77,26 +71,12 @@ def look(request: Request, prepared: Prepared, pool: Pool, *, again: bool = Fals
 
     *again*: what is dear to ask was asked a moment ago, and warnings were said.
     """
-    hosts = chosen(prepared.spec, request.limit)
-    reading = preflight.read(prepared, pool, hosts, deep=request.deep, thorough=False if again else None)
-    observed, found = reading.observed, reading.ledgers
-    request.listener(Note(text=f"read {len(observed)} hosts in {reading.seconds:.1f} s"))
-    findings = preflight.judge(prepared, replace(reading, errors={}), ca_sha256=ca_file_sha256(prepared.pki))
-    broken = [Problem(where=name, what=error.message, hint=error.hint) for name, error in reading.errors.items()]
-    refused = preflight.problems(findings)
-    if broken and (not observed or any(prepared.spec.host(problem.where).is_master for problem in broken)):
-        first, what = next(iter(reading.errors.values())), f"{len(broken)} of {len(hosts)} hosts cannot be read"
-        raise type(first)(what, problems=[*broken, *refused], hint="Mend them, or leave them out with --limit.")
-    for problem in broken:  # a dead worker blocks nobody; the run goes on without it and says so again at its end
-        request.listener(Note(host=problem.where, text=f"left out: {problem.what}", warning=True))
-    if refused:
-        raise PreflightError(f"{len(refused)} preflight check(s) failed; nothing was changed", problems=refused, hint=preflight.WAIVE)
-    for finding in findings if not again else ():
-        request.listener(preflight.note(finding))
+    fit = preflight.require(request, prepared, pool, again=again)
+    observed, found = fit.observed, fit.ledgers
     _refuse_unknown(request.only, prepared, found)
     leader, live = api.ask(prepared, pool, observed, request.listener)
     plan = build.plan(prepared.desired, observed, found, live, only=request.only, limited=bool(request.limit))
-    return Picture(observed=observed, ledgers=found, findings=findings, plan=plan, live=live, leader=leader, left_out=tuple(broken))
+    return Picture(observed=observed, ledgers=found, findings=fit.findings, plan=plan, live=live, leader=leader, left_out=fit.left_out)
 
 
 def _refuse_unknown(only: tuple[str, ...], prepared: Prepared, ledgers_: Mapping[str, Ledger]) -> None:
@@ -131,13 +111,15 @@ def up(request: Request) -> Outcome:
                 _reachable(request, prepared, pool, picture)
             if not request.confirm(picture.plan):
                 return Outcome(prepared=prepared, picture=picture, applied=False)
-            with _locked(request, prepared, pool, picture) as locks:
-                picture = _again(request, prepared, pool, picture)
-                _execute(request, prepared, pool, picture, locks)
-                after = look(request, prepared, pool, again=True)
-            if not after.plan.empty:
-                problems = [Problem(where=c.id, what=c.reason) for c in after.plan.changes()]
-                raise VerifyError("still different after the apply", problems=problems, hint="Something on these hosts changes them back.")
+            after = execute(
+                request,
+                prepared,
+                pool,
+                picture,
+                command="cluster.up",
+                look=lambda: look(request, prepared, pool, again=True),
+                work=lambda applying, now: _work(request, prepared, applying, now),
+            )
             _hand_over(prepared, after)
             results = _checked(request, prepared, pool, after, full=True, settle=True)
             return Outcome(prepared=prepared, picture=picture, applied=True, results=results)
@@ -159,45 +141,20 @@ def _hand_over(prepared: Prepared, picture: Picture) -> None:
         operator_kubeconfig.write(path, prepared.spec, prepared.pki, current="" if path.exists() else picture.leader)
 
 
-def _again(request: Request, prepared: Prepared, pool: Pool, agreed: Picture) -> Picture:
-    """The picture once the hosts are ours alone. PreflightError if it asks for more than was agreed to: somebody worked on them meanwhile."""
-    picture = look(request, prepared, pool, again=True)
-    if more := sorted({c.id for c in picture.plan.changes()} - {c.id for c in agreed.plan.changes()}):
-        problems = [Problem(where=change, what="differs now, and did not when the plan was shown") for change in more]
-        raise PreflightError("the hosts changed since the plan was shown; nothing was done", problems=problems, hint="Run the same command again.")
-    return picture
-
-
-@contextmanager
-def _locked(request: Request, prepared: Prepared, pool: Pool, picture: Picture) -> Iterator[Mapping[str, HostLock]]:
-    """The lock of every host, held by a shell of this run; LockError names the holder of the first that is taken."""
-    owner = Owner.here("cluster.up")
-    with ExitStack() as stack:
-        hosts = [prepared.spec.host(name) for name in picture.observed]
-        yield {h.name: stack.enter_context(hold_host(pool.connection(h), owner, take=request.take_lock)) for h in hosts}
-
-
-def _execute(request: Request, prepared: Prepared, pool: Pool, picture: Picture, locks: Mapping[str, HostLock]) -> None:
-    """Every host's ledger first; the bytes of every stage begin to flow at once; the stages follow; the API comes last."""
-    needed = {host: _blobs(picture, host) for host in picture.observed}
-    identity = Ledger(cluster_id=prepared.state.cluster_id, cluster=prepared.spec.name, version=kbootstrap.__version__)
-    complete = ledgers(picture.plan, picture.observed, picture.ledgers, identity)
-    written = pool.map(lambda host, c: write_ledger(c, complete[host.name], request.listener), map(prepared.spec.host, complete))
-    raise_together([outcome.error for outcome in written.values() if outcome.error is not None])
-    pushes = {host: Push(pool.connection(prepared.spec.host(host)), blobs, request.listener).start() for host, blobs in needed.items()}
-    applying = Applying(spec=prepared.spec, pool=pool, listener=request.listener, ledgers=complete, pushes=pushes, locks=locks)
+def _work(request: Request, prepared: Prepared, applying: Applying, picture: Picture) -> None:
+    """The stages; the API comes last."""
     way = flow.apply if flow.fresh(list(picture.observed.values())) else apply
     stages = picture.plan.stages
     if _opens(picture):
         until = next(number for number, stage in enumerate(stages, 1) if stage.name == FIREWALL)
         raise_together(apply(applying, stages[:until]))
-        _reachable(request, prepared, pool, picture)
+        _reachable(request, prepared, applying.pool, picture)
         stages = stages[until:]
     errors = way(applying, stages)
     failed = frozenset(error.host for error in errors)
     try:
         if not any(prepared.spec.host(name).is_master for name in failed):  # a worker's failure keeps no other from a working cluster
-            api.apply(prepared, pool, request.listener, picture.plan, without=failed)
+            api.apply(prepared, applying.pool, request.listener, picture.plan, without=failed)
     except KbError:
         raise_together(errors)
         raise
@@ -214,12 +171,6 @@ def _reachable(request: Request, prepared: Prepared, pool: Pool, picture: Pictur
     fresh = [name for name, seen in picture.observed.items() if flow.fresh([seen])]
     if not request.only:
         ports.require(prepared.spec, pool, request.listener, read=picture.observed.keys(), fresh=fresh)
-
-
-def _blobs(picture: Picture, host: str) -> list[Blob]:
-    there = picture.observed[host].kinds["blob"]
-    mine = [c.blob for s in picture.plan.stages for h in s.hosts if h.host == host for c in h.changes if c.blob is not None]
-    return list({blob.sha256: blob for blob in mine if blob.sha256 not in there}.values())
 
 
 def _checked(request: Request, prepared: Prepared, pool: Pool, picture: Picture, *, full: bool, settle: bool) -> tuple[Result, ...]:

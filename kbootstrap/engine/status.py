@@ -76,7 +76,7 @@ def _read(connection: Connection, host: Host, wanted: Wanted) -> _Answer:
     return _Answer(sections=found, epoch_s=epoch_s + first_s / 2)
 
 
-def assemble(known: Prepared, wanted: Mapping[str, Wanted], outcomes: Mapping[str, Outcome[_Answer]], *, ca_sha256: str) -> Status:
+def assemble(known: Prepared, wanted: Mapping[str, Wanted], outcomes: Mapping[str, Outcome[_Answer]], *, ca_sha256: Sequence[str]) -> Status:
     """The value of what the hosts answered. Pure but for the operator's clock, by which certificates expire."""
     answers = {name: outcome.get() for name, outcome in outcomes.items() if outcome.error is None}
     errors = {name: outcome.error for name, outcome in outcomes.items() if outcome.error is not None}
@@ -140,7 +140,7 @@ def _nodes(spec: ClusterSpec, masters: Sequence[_Answer]) -> tuple[NodeState, ..
     return ()
 
 
-def _troubles(known: Prepared, hosts: Sequence[HostState], observed: Mapping[str, Observed], ca_sha256: str) -> Iterator[Trouble]:
+def _troubles(known: Prepared, hosts: Sequence[HostState], observed: Mapping[str, Observed], ca_sha256: Sequence[str]) -> Iterator[Trouble]:
     """The usual causes of a cluster's death: what preflight would refuse now, full disks, certificates at their end, a lost quorum."""
     ledgers: dict[str, Ledger] = {}
     for name, seen in observed.items():

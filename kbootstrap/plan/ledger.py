@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kbootstrap.catalog import paths
-from kbootstrap.errors import PreflightError
+from kbootstrap.errors import PreflightError, Problem
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.plan import Action, Change
 
@@ -50,6 +50,14 @@ def parse(text: str, host: str) -> Ledger:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         hint = f"Restore it from a backup of the host, or move it away if the host never belonged to a cluster: {paths.LEDGER}"
         raise PreflightError(f"{paths.LEDGER} is damaged: {type(error).__name__}: {error}", host=host, hint=hint) from error
+
+
+def stranger(ledger: Ledger, cluster_id: str) -> Problem | None:
+    """Why the host of *ledger* is not ours to touch; None when it is, or nothing was ever installed on it."""
+    if ledger.empty or ledger.cluster_id == cluster_id:
+        return None
+    what = f"belongs to another cluster, «{ledger.cluster}» ({ledger.cluster_id})"
+    return Problem(where=paths.LEDGER, what=what, hint="Use that cluster's inventory, or remove it from there first: invoke cluster.down.")
 
 
 def backup(path: str) -> str:

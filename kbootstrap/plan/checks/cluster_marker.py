@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kbootstrap.catalog import paths
 from kbootstrap.plan.checks.finding import Context, Finding
-from kbootstrap.plan.ledger import Ledger
+from kbootstrap.plan.ledger import Ledger, stranger
 
 
 def check(context: Context) -> Iterator[Finding]:
@@ -14,16 +14,15 @@ def check(context: Context) -> Iterator[Finding]:
         yield Finding(check="cluster-marker", host=name, what=error.message, hint=error.hint, evidence=paths.LEDGER)
     for name, seen in context.observed.items():
         ledger = context.ledgers.get(name, Ledger())
-        if not ledger.empty and ledger.cluster_id != context.cluster_id:
-            what = f"belongs to another cluster, «{ledger.cluster}» ({ledger.cluster_id})"
-            hint = "Use that cluster's inventory, or remove it from there first: invoke cluster.down."
-            yield Finding(check="cluster-marker", host=name, what=what, hint=hint, evidence=f"{paths.LEDGER}: cluster_id {ledger.cluster_id}")
+        if other := stranger(ledger, context.cluster_id):
+            evidence = f"{paths.LEDGER}: cluster_id {ledger.cluster_id}"
+            yield Finding(check="cluster-marker", host=name, what=other.what, hint=other.hint, evidence=evidence)
         elif not ledger.empty and ledger.cluster != context.spec.name:
             what = f"was installed as the cluster «{ledger.cluster}», and cluster.yml says «{context.spec.name}»"
             hint = f"Write cluster: {ledger.cluster} again: etcd and every kubeconfig carry the name, a running cluster keeps it."
             yield Finding(check="cluster-marker", host=name, what=what, hint=hint, evidence=f"{paths.LEDGER}: cluster {ledger.cluster}")
-        elif seen.facts.ca_sha256 and seen.facts.ca_sha256 != context.ca_sha256:
-            ours = context.ca_sha256[:16] or "is not made yet"
+        elif seen.facts.ca_sha256 and seen.facts.ca_sha256 not in context.ca_sha256:
+            ours = context.ca_sha256[0][:16] if context.ca_sha256 else "is not made yet"
             what = f"{paths.CA} is another CA's (sha256 {seen.facts.ca_sha256[:16]}, ours {ours})"
             hint = "A host is never the source of a CA. Restore inventory/…/pki, or clean the host of the other cluster."
             yield Finding(check="cluster-marker", host=name, what=what, hint=hint, evidence=f"sha256sum {paths.CA}: {seen.facts.ca_sha256}")

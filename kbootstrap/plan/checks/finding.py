@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kbootstrap.errors import KbError
@@ -36,13 +36,16 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """*ca_sha256* is of our own CA certificate's file; *errors* are of hosts that could not be read, *damaged* of ledgers."""
+    """*errors* are of hosts that could not be read, *damaged* of ledgers.
+
+    *ca_sha256* is of every file that a host may hold as our CA (a rotation has several), what it should hold now first.
+    """
 
     spec: ClusterSpec
     observed: Mapping[str, Observed]
     ledgers: Mapping[str, Ledger]
     cluster_id: str
-    ca_sha256: str
+    ca_sha256: Sequence[str]
     errors: Mapping[str, KbError] = field(default_factory=dict)
     damaged: Mapping[str, KbError] = field(default_factory=dict)
 

@@ -56,7 +56,7 @@ def a_request(events: list[Event]) -> run.Request:
 def looked(spec: ClusterSpec, hosts: dict[str, FakeHost], events: list[Event], **options: Any) -> run.Picture:
     known = cast(Prepared, _Known(spec, wants=True))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "ca_file_sha256", lambda pki: "ca")
+        patch.setattr(preflight, "ca_files_sha256", lambda pki: ("ca",))
         return run.look(a_request(events), known, a_pool(spec, hosts), **options)
 
 
@@ -72,7 +72,7 @@ def test_one_program_asks_all_and_nothing_but_what_is_judged() -> None:
         "ledger",
     ]
     assert found.observed["m1"].survey.thorough
-    assert preflight.judge(known, found, ca_sha256="ca") == ()
+    assert preflight.judge(known, found, ca_sha256=("ca",)) == ()
 
 
 def test_hosts_that_cannot_be_read_are_told_together_with_unfit_ones() -> None:

@@ -36,7 +36,7 @@ def facts(name: str, **changed: Any) -> Facts:
 def findings(changed: Mapping[str, Mapping[str, Any]], *, ledgers: Mapping[str, Ledger] | None = None, spec: Any = SPEC) -> tuple[Finding, ...]:
     observed = {host.name: Observed(host=host.name, facts=facts(host.name, **changed.get(host.name, {}))) for host in spec.hosts}
     known = {host.name: OURS for host in spec.hosts} | dict(ledgers or {})
-    return preflight(Context(spec=spec, observed=observed, ledgers=known, cluster_id="c1", ca_sha256="ca"))
+    return preflight(Context(spec=spec, observed=observed, ledgers=known, cluster_id="c1", ca_sha256=("ca",)))
 
 
 def told(found: tuple[Finding, ...]) -> list[tuple[str, str, bool]]:

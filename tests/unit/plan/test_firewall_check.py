@@ -18,7 +18,7 @@ def findings(mode: FirewallMode, seen: Seen) -> list[Finding]:
     spec: ClusterSpec = a_cluster(1, 1)
     spec = replace(spec, hosts=tuple(replace(host, firewall=Firewall(manage=mode)) for host in spec.hosts))
     observed = {host.name: Observed(host=host.name, facts=Facts(), kinds={"firewall": {NAME: seen}}) for host in spec.hosts}
-    return list(firewall.check(Context(spec=spec, observed=observed, ledgers={}, cluster_id="", ca_sha256="")))
+    return list(firewall.check(Context(spec=spec, observed=observed, ledgers={}, cluster_id="", ca_sha256=())))
 
 
 def test_report_names_every_opening() -> None:

@@ -38,7 +38,7 @@ def context(changes: dict[str, dict[str, str]], *, spec: ClusterSpec = SPEC, led
         for host in spec.hosts
     }
     ledgers = {host.name: ledger or Ledger() for host in spec.hosts}
-    return Context(spec=spec, observed=observed, ledgers=ledgers, cluster_id="c1", ca_sha256="ca", **more)
+    return Context(spec=spec, observed=observed, ledgers=ledgers, cluster_id="c1", ca_sha256=("ca",), **more)
 
 
 def told(found: tuple[Finding, ...]) -> list[tuple[str, str, Severity]]:
@@ -151,7 +151,7 @@ def test_no_false_alarm(changes: dict[str, str]) -> None:
 
 def test_what_was_not_asked_raises_no_alarm() -> None:
     observed = {host.name: Observed(host=host.name, facts=facts(host)) for host in SPEC.hosts}
-    assert preflight(Context(spec=SPEC, observed=observed, ledgers={}, cluster_id="c1", ca_sha256="ca")) == ()
+    assert preflight(Context(spec=SPEC, observed=observed, ledgers={}, cluster_id="c1", ca_sha256=("ca",))) == ()
     assert survey.parse("") == Survey()
 
 
