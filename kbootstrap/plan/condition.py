@@ -12,7 +12,7 @@ from kbootstrap.catalog import paths
 from kbootstrap.errors import PkiError
 from kbootstrap.model.cluster import Host
 from kbootstrap.pki.inspect import describe
-from kbootstrap.plan import facts
+from kbootstrap.plan import certificate_sh, facts
 from kbootstrap.plan.checks.gates import etcdctl, kubectl
 from kbootstrap.report.status import Api, Certificate, Member, NodeState, Unit
 from kbootstrap.resources.difference import sh
@@ -33,16 +33,6 @@ done
 wait
 """
 
-# Certificates alone leave the host, never what stands beside them in the same file.
-_CERTIFICATES = """\
-for f in {pki}/*.crt {pki}/*.pem {etcd}/*.crt; do
-  [ ! -f "$f" ] || {{ echo "file $f"; sed -n '/-----BEGIN CERTIFICATE/,/-----END CERTIFICATE/p' "$f"; }}
-done
-for f in {configs}/*.conf; do
-  [ ! -f "$f" ] || {{ echo "file $f"; sed -n 's/^ *client-certificate-data: *//p' "$f" | tr -d '"' | base64 -d; echo; }}
-done
-"""
-
 _NODES = (
     """-o jsonpath='{range .items[*]}{.metadata.name}{range .status.conditions[?(@.type=="Ready")]}"""
     """{"\\t"}{.status}{"\\t"}{.message}{end}{"\\n"}{end}'"""
@@ -56,7 +46,7 @@ def sections(host: Host, units: Sequence[str], versioned: Sequence[str]) -> list
         ("ledger", f"[ ! -r {paths.LEDGER} ] || cat {paths.LEDGER}\n"),
         ("machine", _MACHINE.format(etcd=paths.ETCD_DATA)),
         ("units", _UNITS.format(units=sh(*units), versioned=sh(*versioned))),
-        ("certificates", _CERTIFICATES.format(pki=paths.PKI, etcd=paths.ETCD_PKI, configs=paths.KUBERNETES)),
+        ("certificates", certificate_sh.CERTIFICATES),
     ]
     if host.is_master:
         asked.append(("etcd", f"timeout 10 {etcdctl(host)} endpoint status -w json 2>&1 && timeout 10 {etcdctl(host)} member list -w json\n"))
@@ -119,10 +109,9 @@ def _unit(host: str, seen: Mapping[str, str], uptime_s: float, *, name: str, pro
 def certificate(output: str, now: datetime) -> Certificate | None:
     """The one that expires first; one that cannot be read counts as expired."""
     found = []
-    for part in re.split(r"^file ", output, flags=re.MULTILINE)[1:]:
-        path, _, pem = part.partition("\n")
+    for path, pem in certificate_sh.files(output):
         try:
-            found.append(Certificate(path=path, days_left=round(describe(pem.strip().encode()).days_left(now), 2)))
+            found.append(Certificate(path=path, days_left=round(describe(pem).days_left(now), 2)))
         except PkiError:
             found.append(Certificate(path=path, days_left=-1.0))
     return min(found, key=lambda each: each.days_left, default=None)

@@ -99,6 +99,11 @@ def _kubeconfigs(world: World, role: RoleDef, host: Host) -> Iterator[File]:
         yield File(name=paths.kubeconfig(component), content=text.encode(), mode=0o600, secret=True)
 
 
+def credentials(world: World, role: RoleDef, host: Host) -> dict[Input, list[File]]:
+    """The files of *role* that hold certificates and keys, as a service's inputs name them."""
+    return {Input.CERTS: list(_certs(world, role, host)), Input.KUBECONFIGS: list(_kubeconfigs(world, role, host))}
+
+
 def _service(world: World, role: RoleDef, host: Host, definition: ServiceDef, groups: Mapping[Input, Sequence[File]]) -> tuple[File, Service]:
     files = [file for group in definition.inputs if group in groups for file in groups[group]]
     binaries = tuple(b.target for b in role.binaries) if Input.BINARIES in definition.inputs else ()
@@ -146,8 +151,7 @@ def expand(world: World, role: RoleDef, host: Host) -> Iterator[Resource]:
         yield openings(world.spec, host)
     yield from (Binary(name=b.target, blob=_blob(world.binaries[host.arch], role, b.name)) for b in role.binaries)
     groups: dict[Input, list[File]] = {
-        Input.CERTS: list(_certs(world, role, host)),
-        Input.KUBECONFIGS: list(_kubeconfigs(world, role, host)),
+        **credentials(world, role, host),
         Input.FILES: [
             File(
                 name=f.path, content=world.renderer.render(f.template, world.view(host)).encode(), mode=f.mode, owner=_owner(f.owner), secret=f.secret
