@@ -5,26 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from hashlib import sha256
 from typing import Any
 
-from kbootstrap.catalog import ports
 from kbootstrap.engine import cluster
 from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.serving import served
 from kbootstrap.errors import KbError
-from kbootstrap.model.cluster import EndpointKind, Host
+from kbootstrap.model.cluster import Host
 from kbootstrap.model.report import Result
 from kbootstrap.pki.inspect import fingerprint
+from kbootstrap.plan import serving
 from kbootstrap.plan.checks.gates import etcdctl, kubectl
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
-from kbootstrap.remote.tls import served_certificate
 from kbootstrap.store import clock
 
-SERVED = (("apiserver", ports.API), ("etcd-server", ports.ETCD_CLIENT), ("etcd-peer", ports.ETCD_PEER), ("kubelet-server", ports.KUBELET))
-LOOPBACK = "127.0.0.1"
 SETTLING_S = 30.0
-LOOPBACK_SERVED = (("controller-manager", ports.CONTROLLER_MANAGER), ("scheduler", ports.SCHEDULER))
 
 
 def _master_program(host: Host) -> str:
@@ -67,24 +63,19 @@ def _etcd_detail(text: str) -> str:
 
 def _served(prepared: Prepared, connection: Connection) -> list[Result]:
     """The certificate that each port serves is the one that the operator's PKI holds: «renewed but not restarted» is found here."""
-    host = prepared.spec.host(connection.host)
-    rows: list[tuple[str, ports.Port, str, tuple[Host, ...]]]
-    rows = [(name, port, str(host.address), (host,)) for name, port in SERVED if host.is_master or name == "kubelet-server"]
-    rows += [(name, port, LOOPBACK, (host,)) for name, port in LOOPBACK_SERVED if host.is_master]
-    if prepared.spec.endpoint.kind is not EndpointKind.EXTERNAL:
-        rows.append(("apiserver", ports.API, LOOPBACK, prepared.spec.masters))  # the node-local endpoint: any master's API server
-    results = []
-    for name, port, address, owners in rows:
-        where = f"{host.name} {address}:{port.number}"
-        try:
-            served = sha256(served_certificate(connection, address, port.number, timeout_s=10)).hexdigest()
-        except KbError as error:
-            results.append(Result(check="served-certificate", where=where, ok=False, detail=error.message, hint="invoke cluster.status"))
-            continue
-        ok = served in {fingerprint(prepared.pki.pair(f"{owner.name}/{name}").cert_pem) for owner in owners}
-        detail = f"{name} {served[:16]}" if ok else f"serves {served[:16]}, which is not {name} of inventory/{prepared.folder.name}/pki"
-        results.append(Result(check="served-certificate", where=where, ok=ok, detail=detail, hint="" if ok else "invoke cluster.up"))
-    return results
+    asked = serving.sockets(prepared.spec, prepared.spec.host(connection.host))
+    return [_shown(prepared, connection.host, socket, found) for socket, found in served(connection, asked).items()]
+
+
+def _shown(prepared: Prepared, host: str, socket: serving.Socket, found: bytes | KbError) -> Result:
+    where = f"{host} {socket}"
+    if isinstance(found, KbError):
+        return Result(check="served-certificate", where=where, ok=False, detail=found.message, hint="invoke cluster.status")
+    ok, shown = bool(serving.owner(prepared.pki, socket, found)), fingerprint(found)[:16]
+    if ok:
+        return Result(check="served-certificate", where=where, ok=True, detail=f"{socket.certificate} {shown}")
+    detail = f"serves {shown}, which is not {socket.certificate} of inventory/{prepared.folder.name}/pki"
+    return Result(check="served-certificate", where=where, ok=False, detail=detail, hint="invoke certs.check tells why.")
 
 
 def hosts(prepared: Prepared, pool: Pool, names: Sequence[str]) -> list[Result]:
