@@ -5,13 +5,14 @@ Certificates and keys stay PEM bytes, as files hold them: a run that signs nothi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, Protocol
 
+from kbootstrap.errors import PkiError
 from kbootstrap.model.cluster import KeyType
 
 SERVICE_ACCOUNT: Final = "service-account"  # the key pair of tokens, where it stands beside the CAs
@@ -82,6 +83,12 @@ class Issued:
     when: datetime
     not_after: datetime
     reason: str
+    who: str = ""  # as the ledger says; who writes a line now is the store's to know
+
+
+def no_passphrase(what: str) -> bytes:
+    """Nobody can be asked for the passphrase of *what*."""
+    raise PkiError(f"{what} is locked by a passphrase, and there is nobody to ask for it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +97,9 @@ class Pki:
 
     While a CA is rotated (``pki.rotate``) it has a successor, then a predecessor. The names there are the CAs' and SERVICE_ACCOUNT, whose
     «certificate» is a public key.
+
+    A new cluster may begin with CAs that the user gave (*given*; without a certificate while a request for it is open). *pending* are keys of leaves
+    whose requests wait for an answer. Neither is in use. *unlock* gets the passphrase of a locked CA key, and is called only to sign.
     """
 
     cas: Mapping[str, KeyPair] = field(default_factory=dict)  # by name; a chain, who signs first, the root last; a key may be absent
@@ -100,6 +110,9 @@ class Pki:
     upcoming: Mapping[str, KeyPair] = field(default_factory=dict)  # trusted, not signing yet
     former: Mapping[str, bytes] = field(default_factory=dict)  # still trusted, signs no more
     retired: Mapping[str, bytes] = field(default_factory=dict)  # trusted no more; known again on a host that missed the end of a rotation
+    given: Mapping[str, KeyPair] = field(default_factory=dict)
+    pending: Mapping[str, bytes] = field(default_factory=dict, repr=False)  # by profile id
+    unlock: Callable[[str], bytes] = field(default=no_passphrase, repr=False, compare=False)
 
     @property
     def is_empty(self) -> bool:

@@ -10,15 +10,18 @@ from collections.abc import Iterator
 
 from kbootstrap.errors import PkiError, Problem
 from kbootstrap.model.pki import SERVICE_ACCOUNT, KeyPair, Pki
-from kbootstrap.pki import inspect, layout
+from kbootstrap.pki import chain, inspect, layout, locked
 from kbootstrap.pki.profiles import CAS
 
 _RESTORE = "Restore it from a backup; it is never made anew beside an existing cluster."
+_GIVE_AGAIN = "Remove it with its key, and give it again: `invoke certs.install --ca`."
 _REISSUE = "Remove that file, and the next run issues a new one."
 
 
 def holes(pki: Pki) -> tuple[Problem, ...]:
     """What is missing and may not be made anew. A CA's key may be absent, leaves are made anew."""
+    if pki.is_empty and pki.given:
+        return ()  # the cluster has not begun
     there = {
         **{layout.ca_cert(name): name in pki.cas for name in CAS},
         layout.SA_KEY: bool(pki.sa_key),
@@ -33,6 +36,8 @@ def damage(pki: Pki) -> tuple[Problem, ...]:
     found = list(holes(pki))
     for name, ca in pki.cas.items():
         found += _about(layout.ca_cert(name), _RESTORE, _ca_faults(name, ca))
+    for name, ca in pki.given.items():
+        found += _about(layout.ca_cert(name, layout.GIVEN), _GIVE_AGAIN, _ca_faults(name, ca, layout.GIVEN) if ca.cert_pem else iter(()))
     for name, ca in pki.upcoming.items():
         faults = (_token_faults if name == SERVICE_ACCOUNT else _ca_faults)(name, ca, layout.NEXT)
         found += _about(layout.ca_cert(name, layout.NEXT), _RESTORE, faults)
@@ -55,9 +60,9 @@ def _about(path: str, hint: str, faults: Iterator[str]) -> list[Problem]:
 
 
 def _ca_faults(name: str, ca: KeyPair, which: str = "") -> Iterator[str]:
-    if not inspect.describe(ca.cert_pem).is_ca:
-        yield "is not the certificate of a CA."
-    if ca.key_pem and not inspect.key_matches(ca):
+    """A key under a passphrase is compared when it is opened (``sign.signer``)."""
+    yield from chain.faults(ca.cert_pem)
+    if ca.key_pem and not locked.is_locked(ca.key_pem) and not inspect.key_matches(ca):
         yield f"does not belong to the key in {layout.ca_key(name, which)}."
 
 

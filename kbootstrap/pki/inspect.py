@@ -111,7 +111,7 @@ def is_signed_by(cert_pem: bytes, ca_pem: bytes) -> bool:
 
 
 def key_matches(pair: KeyPair) -> bool:
-    """Whether the private key belongs to the certificate. Raises PkiError when the key cannot be read."""
+    """Whether the private key belongs to the certificate. Raises PkiError when the key cannot be read, as one under a passphrase."""
     return _public_key(pair.key_pem) == certificate(pair.cert_pem).public_key()
 
 
@@ -121,6 +121,20 @@ def public_key_matches(key_pem: bytes, pub_pem: bytes) -> bool:
         return bool(_public_key(key_pem) == load_pem_public_key(pub_pem))
     except ValueError as error:
         raise PkiError(f"not a readable public key ({error})") from error
+
+
+@lru_cache(maxsize=8192)
+def blocks(pem: bytes) -> tuple[bytes, ...]:
+    """Every certificate of *pem* by itself, without any text around. PkiError when one cannot be read, or there is none."""
+    try:
+        return tuple(cert.public_bytes(Encoding.PEM) for cert in x509.load_pem_x509_certificates(pem))
+    except ValueError as error:
+        raise PkiError(f"not a readable certificate ({error})") from error
+
+
+def behind_leaf(ca_pem: bytes) -> bytes:
+    """What a leaf that the chain *ca_pem* signed carries behind it, for verifiers have the root only: all of it but the root."""
+    return b"".join(blocks(ca_pem)[:-1])
 
 
 def split(pem: bytes) -> KeyPair:
@@ -137,8 +151,10 @@ def reason(pki: Pki, profile: Profile, *, now: datetime, certificates: Certifica
     if profile.id not in pki.pairs:
         return "there is none yet"
     ca_pem = pki.cas[profile.issuer].cert_pem
-    found = fault(pki.pairs[profile.id].cert_pem, ca_pem, profile, now=now, certificates=certificates)
-    return found.text if found else ""
+    pem = pki.pairs[profile.id].cert_pem
+    if found := fault(pem, ca_pem, profile, now=now, certificates=certificates):
+        return found.text
+    return "" if b"".join(blocks(pem)[1:]) == behind_leaf(ca_pem) else "the chain behind it is not its CA's any more"
 
 
 def fault(cert_pem: bytes, ca_pem: bytes, profile: Profile, *, now: datetime, certificates: Certificates, days: int | None = None) -> Fault | None:
@@ -147,7 +163,8 @@ def fault(cert_pem: bytes, ca_pem: bytes, profile: Profile, *, now: datetime, ce
     found, ca = describe(cert_pem), describe(ca_pem)
     if not is_signed_by(cert_pem, ca_pem):
         return Fault(state=State.FOREIGN_CA, text=f"signed by {found.issuer}, want {ca.common_name}")
-    return _wrong_content(found, profile, certificates.key_type) or _wrong_time(found, ca.not_after, now, window(found, certificates, days))
+    ends = min(describe(pem).not_after for pem in blocks(ca_pem))
+    return _wrong_content(found, profile, certificates.key_type) or _wrong_time(found, ends, now, window(found, certificates, days))
 
 
 def window(found: Description, certificates: Certificates, days: int | None = None) -> timedelta:

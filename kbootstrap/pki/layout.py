@@ -5,10 +5,12 @@
     ca/<name>.crt, ca/<name>.key       apart: the key may be taken away; only a rotation replaces either
     ca/<name>.next.crt, .next.key      its successor: trusted, not signing yet
     ca/<name>.former.crt               its predecessor: still trusted; .retired.crt: trusted no more
+    ca/<name>.given.crt, .given.key    what the user gave for a cluster that has not begun; the key alone while a request is open
     sa.key, sa.pub                     sa.next.key, sa.next.pub, sa.former.pub, sa.retired.pub: as with a CA
     encryption.key                     32 bytes in base64
     hosts/<host>/<name>.pem            key and certificate in one file: a rename replaces both, so no crash leaves a pair that does not match
     users/<name>.pem
+    hosts/…, users/<name>.pending.key  the key of a request that waits for its certificate
     ledger.jsonl                       every signature ever made
 """
 
@@ -29,6 +31,8 @@ PREVIOUS: Final = ".previous"
 NEXT: Final = ".next"
 FORMER: Final = ".former"
 RETIRED: Final = ".retired"
+GIVEN: Final = ".given"
+_PENDING: Final = ".pending.key"
 
 
 def ca_cert(name: str, which: str = "") -> str:
@@ -51,6 +55,11 @@ def profile_id(path: str) -> str:
     return path.partition("/")[2].removesuffix(".pem")
 
 
+def pending(profile_id: str) -> str:
+    """The key of the request for a profile's certificate."""
+    return pair(profile_id).removesuffix(".pem") + _PENDING
+
+
 def assemble(contents: Mapping[str, bytes]) -> Pki:
     """Path inside the directory → content, as a PKI. ValueError when the encryption key is not base64."""
     return Pki(
@@ -62,6 +71,8 @@ def assemble(contents: Mapping[str, bytes]) -> Pki:
         upcoming=_pairs(contents, NEXT),
         former={name: ca.cert_pem for name, ca in _pairs(contents, FORMER).items()},
         retired={name: ca.cert_pem for name, ca in _pairs(contents, RETIRED).items()},
+        given=_given(contents),
+        pending={profile_id(path.removesuffix(_PENDING)): text for path, text in contents.items() if path.endswith(_PENDING)},
     )
 
 
@@ -73,8 +84,12 @@ def lay_out(pki: Pki) -> dict[str, bytes]:
     files |= {ca_key(name, NEXT): ca.key_pem for name, ca in pki.upcoming.items() if ca.key_pem}
     files |= {ca_cert(name, FORMER): text for name, text in pki.former.items()}
     files |= {ca_cert(name, RETIRED): text for name, text in pki.retired.items()}
-    files |= {SA_KEY: pki.sa_key, SA_PUB: pki.sa_pub, ENCRYPTION_KEY: b64encode(pki.encryption_key) + b"\n"}
-    return files | {pair(profile_id): both.combined for profile_id, both in pki.pairs.items()}
+    files |= {ca_cert(name, GIVEN): ca.cert_pem for name, ca in pki.given.items()}
+    files |= {ca_key(name, GIVEN): ca.key_pem for name, ca in pki.given.items()}
+    files |= {SA_KEY: pki.sa_key, SA_PUB: pki.sa_pub, ENCRYPTION_KEY: b64encode(pki.encryption_key) + b"\n" if pki.encryption_key else b""}
+    files |= {pair(profile_id): both.combined for profile_id, both in pki.pairs.items()}
+    files |= {pending(profile_id): key_pem for profile_id, key_pem in pki.pending.items()}
+    return {path: content for path, content in files.items() if content}
 
 
 def _pairs(contents: Mapping[str, bytes], which: str) -> dict[str, KeyPair]:
@@ -87,6 +102,13 @@ def _pairs(contents: Mapping[str, bytes], which: str) -> dict[str, KeyPair]:
         if name and mark == which:
             found[name] = KeyPair(cert_pem=text, key_pem=contents.get(ca_key(name, which), b""))
     return found
+
+
+def _given(contents: Mapping[str, bytes]) -> dict[str, KeyPair]:
+    """What the user gave: a certificate, a key, or both."""
+    end = f"{GIVEN}.key"
+    found = {path[3:].removesuffix(end): KeyPair(cert_pem=b"", key_pem=text) for path, text in contents.items() if path.endswith(end)}
+    return found | _pairs(contents, GIVEN)
 
 
 def _ca_of(path: str) -> tuple[str, str]:
