@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json as encoder
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
+from kbootstrap.catalog.ports import NODEPORT_TCP
 from kbootstrap.model.plan import Plan
 from kbootstrap.tasks._common import CLUSTER_HELP, JSON_HELP, find_folder, reported, say
 from kbootstrap.tasks.cluster import CHANGES, _asked, _list
@@ -50,7 +52,14 @@ def _row(shown: Shown) -> dict[str, Any]:
         "allowed": list(shown.seen.allowed),
         "wanted": list(shown.wanted),
         "lacks": shown.lacks,
+        "notes": list(_notes(shown)),
     }
+
+
+def _notes(shown: Shown) -> Iterator[str]:
+    """What the tool itself lets through, and no rule of ours."""
+    if shown.seen.firewalld and not shown.host.firewall.strict and not any(NODEPORT_TCP.purpose in rule for rule in shown.wanted):
+        yield "firewalld forwards whatever was translated: NodePorts answer on this host too; firewall: {strict: true} closes them"
 
 
 @task(auto_shortflags=False, help=_HELP)
