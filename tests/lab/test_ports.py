@@ -131,6 +131,22 @@ def expect(place: Cluster, spec: ClusterSpec, faults: Sequence[Fault]) -> None:
         assert (proof.cause.host, TABLE in proof.cause.rule) == (proof.pair.target, True), proof
 
 
+def test_a_datagram_that_nobody_answers_is_seen_to_arrive_or_to_be_dropped(place: Cluster, spec: ClusterSpec) -> None:
+    nodeport = BY_NAME["nodeport-udp"]
+    pairs = [pair for pair in topology.pairs(spec) if pair.port == nodeport and pair.target == "w1" and pair.number == nodeport.first]
+    fault = Fault(port=nodeport, source="m1", target="w1")
+    on(place, "w1", f"systemd-run -q --collect --unit=kb-mute socat -u UDP4-RECV:{nodeport.first} OPEN:/dev/null")
+    try:
+        with planted(place, spec, [fault]), place.request().connect(contact(place.folder)) as pool:
+            proofs = ports.check(spec, pool, silent, pairs=pairs)
+    finally:
+        on(place, "w1", "systemctl stop kb-mute")
+    assert bad(proofs) == {key: {verdict} for key, verdict in fault.wanted.items()}, "\n".join(map(str, report.problems(proofs)))
+    assert {proof.detail for proof in proofs if proof.ok} == {"seen to pass every rule of w1"}
+    (cause,) = [proof.cause for proof in proofs if proof.cause]
+    assert (cause.host, TABLE in cause.rule) == ("w1", True)
+
+
 def triples(spec: ClusterSpec, name: str) -> list[tuple[Port, str, str]]:
     return list(dict.fromkeys((p.port, p.source, p.target) for p in topology.pairs(spec) if p.port.name == name))
 
