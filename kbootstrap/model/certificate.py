@@ -15,6 +15,7 @@ class State(StrEnum):
     NOT_YET_VALID = "not-yet-valid"
     FOREIGN_CA = "foreign-ca"  # signed by, or trusting, an authority that is none of this cluster's
     FORMER_CA = "former-ca"  # of this cluster, and being replaced: a rotation is not at its end
+    WRONG_CHAIN = "wrong-chain"  # what stands between it and the root is not its CA's
     WRONG_SUBJECT = "wrong-subject"
     SAN_MISSING = "san-missing"
     SAN_UNWANTED = "san-unwanted"

@@ -150,21 +150,24 @@ def reason(pki: Pki, profile: Profile, *, now: datetime, certificates: Certifica
     """Why *profile* must be issued (anew), as a sentence; empty when what there is serves."""
     if profile.id not in pki.pairs:
         return "there is none yet"
-    ca_pem = pki.cas[profile.issuer].cert_pem
-    pem = pki.pairs[profile.id].cert_pem
-    if found := fault(pem, ca_pem, profile, now=now, certificates=certificates):
-        return found.text
-    return "" if b"".join(blocks(pem)[1:]) == behind_leaf(ca_pem) else "the chain behind it is not its CA's any more"
+    ca = pki.cas[profile.issuer]
+    found = fault(pki.pairs[profile.id].cert_pem, ca.cert_pem, profile, now=now, certificates=certificates)
+    return found.text if found else ""
 
 
-def fault(cert_pem: bytes, ca_pem: bytes, profile: Profile, *, now: datetime, certificates: Certificates, days: int | None = None) -> Fault | None:
+def fault(
+    cert_pem: bytes, ca_pem: bytes, profile: Profile, *, now: datetime, certificates: Certificates, days: int | None = None, chain: bool = True
+) -> Fault | None:
     """What is wrong with *cert_pem* where *profile* is wanted and the CA *ca_pem* signs. *days*: what ends within so many is expiring, by
-    default what is about to be renewed. Raises PkiError when it cannot be read."""
+    default what is about to be renewed; *chain*: with what lies behind it. Raises PkiError when it cannot be read."""
     found, ca = describe(cert_pem), describe(ca_pem)
     if not is_signed_by(cert_pem, ca_pem):
         return Fault(state=State.FOREIGN_CA, text=f"signed by {found.issuer}, want {ca.common_name}")
     ends = min(describe(pem).not_after for pem in blocks(ca_pem))
-    return _wrong_content(found, profile, certificates.key_type) or _wrong_time(found, ends, now, window(found, certificates, days))
+    wrong = _wrong_content(found, profile, certificates.key_type) or _wrong_time(found, ends, now, window(found, certificates, days))
+    if wrong is None and chain and b"".join(blocks(cert_pem)[1:]) != behind_leaf(ca_pem):
+        return Fault(state=State.WRONG_CHAIN, text="the chain behind it is not its CA's any more")
+    return wrong
 
 
 def window(found: Description, certificates: Certificates, days: int | None = None) -> timedelta:
@@ -184,10 +187,7 @@ def _wrong_content(found: Description, profile: Profile, key_type: KeyType) -> F
         (State.WRONG_USAGES, "CA", found.is_ca, False),
         (State.WRONG_KEY_TYPE, "key type", found.key_type, str(key_type)),
     )
-    for state, what, has, want in wanted:
-        if has != want:
-            return _differing(state, what, has, want)
-    return None
+    return next((_differing(*row) for row in wanted if row[2] != row[3]), None)
 
 
 def _differing(state: State, what: str, has: object, want: object) -> Fault:
