@@ -37,6 +37,7 @@ ENCRYPTION_CONFIG: Final = f"{KUBERNETES}/encryption.yaml"
 ADMISSION_CONFIG: Final = f"{KUBERNETES}/admission.yaml"
 AUDIT_POLICY: Final = f"{KUBERNETES}/audit-policy.yaml"
 ENDPOINT_CONFIG: Final = f"{KUBERNETES}/endpoint.cfg"
+ENDPOINT_RUN: Final = "/run/kb-endpoint"  # what the proxy, which is not root, may read of the certificates
 CONTAINERD_CONFIG: Final = "/etc/containerd/config.toml"
 CNI_CONFIG: Final = "/etc/cni/net.d/10-kbootstrap.conflist"
 NETWORK_SCRIPT: Final = f"{KUBERNETES}/pod-network.sh"

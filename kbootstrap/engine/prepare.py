@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -158,11 +158,16 @@ def _wanted(world: World, defined: Mapping[str, RoleDef], roles_: tuple[str, ...
         role = defined[name]
         if not applies(role, world.spec, host):
             continue
-        mine = list(expand(world, role, host))
+        mine = [_with_ahead(role, host, resource) for resource in expand(world, role, host)]
         resources += mine
         if any(isinstance(r, Service) for r in mine):
             health.append(_gate(role, host, [r.name for r in mine if isinstance(r, Service)]))
     return resources, health
+
+
+def _with_ahead(role: RoleDef, host: Host, resource: Resource) -> Resource:
+    ahead = gates.AHEAD.get(role.health)
+    return replace(resource, ahead=ahead(host)) if ahead and isinstance(resource, Service) else resource
 
 
 def _gate(role: RoleDef, host: Host, units: list[str]) -> Gate:

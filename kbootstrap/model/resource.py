@@ -154,13 +154,15 @@ class Service(Resource):
     """A unit that runs, is enabled, and was started with exactly the present inputs.
 
     *inputs* maps each input file to the sha256 it should have been started with; *binaries* are compared by stat. What a daemon
-    reloads by itself is not among them.
+    reloads by itself is not among them; for those of *reloads* it is told to. *ahead* is sh text that runs before a restart.
     """
 
     kind: ClassVar[str] = "service"
     inputs: Mapping[str, str]
     binaries: tuple[str, ...] = ()
     serial: bool = False  # restarts of a running one go host by host
+    reloads: frozenset[str] = frozenset()
+    ahead: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from kbootstrap.render.systemd import credential
 
 COMPONENT: Final = "kube-apiserver"
 
+LEAVING_S: Final = 4
 _CERTIFICATES: Final = ("apiserver", "apiserver-etcd-client", "apiserver-kubelet-client", "front-proxy-client")
 
 
@@ -34,6 +35,7 @@ def _serving(host: Host) -> dict[str, object]:
     """127.0.0.1 of the same port belongs to the endpoint proxy, therefore one address and not all.
 
     Who asks while the server ends is told to try elsewhere; otherwise it waits a minute for open watches, and is killed before (2 s, was 34).
+    Before that it serves on, unready, until the endpoint proxies, which ask twice at intervals of a second, have led everybody away.
     """
     return {
         "bind-address": host.address,
@@ -45,6 +47,7 @@ def _serving(host: Host) -> dict[str, object]:
         "tls-cipher-suites": tls.SUITES,
         "profiling": False,
         "shutdown-send-retry-after": True,
+        "shutdown-delay-duration": f"{LEAVING_S}s",
     }
 
 

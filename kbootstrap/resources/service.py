@@ -16,6 +16,8 @@ from kbootstrap.model.plan import Action
 from kbootstrap.model.resource import Service
 from kbootstrap.resources.difference import Difference, Order, lines, sh
 
+RESTART = "restart"  # how a reason begins
+RELOAD = "reload"
 _SUM = re.compile(r"^([0-9a-f]{64}) [ *](.+)$")
 _STAT = re.compile(r"^(\d+ \d+ [\d.]+ [\d.]+) (/.+)$")
 _PROBE = """\
@@ -79,17 +81,17 @@ def _records(text: str) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
 
 
 def stale(want: Service, seen: Seen, changing: frozenset[str] = frozenset()) -> str:
-    """Why a running unit must restart, or ``""``; *changing* are paths whose content this plan is about to change.
+    """Why a running unit must restart, or reload, or ``""``; *changing* are paths whose content this plan is about to change.
 
     A file that is put back to what the unit was started with is no reason; a binary is, as it becomes another inode.
     """
     if not seen.started:
-        return "not known what it was started with"
+        return f"{RESTART}: not known what it was started with"
     other = [p for p, digest in want.inputs.items() if seen.started.get(p) != digest]
     other += [p for p in want.binaries if p in changing or p not in seen.started or seen.started[p] != seen.now.get(p)]
     both = (("new", [p for p in other if p in changing]), ("started with another", [p for p in other if p not in changing]))
     parts = [f"{label} {', '.join(found)}" for label, found in both if found]
-    return "; ".join(parts)
+    return f"{RELOAD if want.reloads.issuperset(other) else RESTART}: {'; '.join(parts)}" if other else ""
 
 
 def diff(want: Service, seen: Seen | None, changing: frozenset[str] = frozenset()) -> Difference | None:
@@ -99,9 +101,9 @@ def diff(want: Service, seen: Seen | None, changing: frozenset[str] = frozenset(
     if not seen.active:
         reasons.append(f"{seen.state.get('ActiveState', 'unknown')}, want active")
     elif why := stale(want, seen, changing):
-        reasons.append(f"restart: {why}")
+        reasons.append(why)
     elif seen.state.get("NeedDaemonReload") == "yes" and paths.unit(want.name) not in changing:  # the record tells of the text, not of what was read
-        reasons.append("restart: systemd started it before it read its unit file")
+        reasons.append(f"{RESTART}: systemd started it before it read its unit file")
     return Difference(action=Action.RUN, reason="; ".join(reasons)) if reasons else None
 
 
@@ -114,5 +116,6 @@ def commands(want: Service, difference: Difference) -> Order:
     known = "" if difference.reason.startswith("new") else f"systemctl --quiet enable {unit}"
     enable = (known or f"systemctl --no-reload --quiet enable {unit}") if "enable" in difference.reason else ""
     only_enable = difference.reason.endswith("want enabled")
-    verb = "" if only_enable else f"systemctl --no-block restart {unit}"
-    return Order(text=lines(f"systemctl reset-failed {unit} 2>/dev/null || :" if verb else "", enable, verb))
+    verb = "" if only_enable else f"systemctl --no-block {'reload' if f'{RELOAD}:' in difference.reason else 'restart'} {unit}"
+    ahead = want.ahead if f"{RESTART}:" in difference.reason else ""
+    return Order(text=lines(f"systemctl reset-failed {unit} 2>/dev/null || :" if verb else "", enable, ahead, verb))

@@ -110,9 +110,29 @@ def _service(world: World, role: RoleDef, host: Host, definition: ServiceDef, gr
     inputs = Inputs(unit=definition.unit, files=tuple(f.name for f in files), binaries=binaries)
     text = world.renderer.render(definition.template, world.view(host, inputs))
     unit = File(name=paths.unit(definition.unit), content=text.encode(), mode=0o600)
-    digests = {f.name: f.sha256 for f in (*files, unit)}
-    serial = role.rollout is Rollout.SERIAL
-    return unit, Service(name=definition.unit, inputs=digests, binaries=binaries, serial=serial)
+    return unit, _running(role, definition, groups, (*files, unit), binaries)
+
+
+def _running(
+    role: RoleDef, definition: ServiceDef, groups: Mapping[Input, Sequence[File]], files: Sequence[File], binaries: tuple[str, ...] = ()
+) -> Service:
+    return Service(
+        name=definition.unit,
+        inputs={file.name: file.sha256 for file in files},
+        binaries=binaries,
+        serial=role.rollout is Rollout.SERIAL,
+        reloads=frozenset(file.name for group in definition.reloads for file in groups.get(group, ())),
+    )
+
+
+def of_pki(world: World, role: RoleDef, host: Host) -> Iterator[File | Service]:
+    """What of *role* the PKI decides alone: its certificates, keys and kubeconfigs, and the services that are started with them, as far as that."""
+    groups = credentials(world, role, host)
+    for group in groups.values():
+        yield from group
+    for definition in role.services:
+        if files := [file for group in definition.inputs for file in groups.get(group, ())]:
+            yield _running(role, definition, groups, files)
 
 
 def ground(role: RoleDef) -> Iterator[Package | User | Directory]:

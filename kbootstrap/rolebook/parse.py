@@ -154,7 +154,8 @@ def _binary(node: Node) -> BinaryDef:
 
 _LINKED_BINARY: Final = _object(BinaryDef, ("name", "path"), name=_text, path=_path)
 _INPUT: Final = _word(Input)
-_SERVICE: Final = _object(ServiceDef, ("unit", "template"), unit=_text, template=_text, inputs=_many(lambda node: Input(_INPUT(node))))
+_INPUTS: Final = _many(lambda node: Input(_INPUT(node)))
+_SERVICE: Final = _object(ServiceDef, ("unit", "template"), unit=_text, template=_text, inputs=_INPUTS, reloads=_INPUTS)
 _FILE: Final = _object(FileDef, ("path", "template"), path=_path, template=_text, mode=_mode, owner=_text, secret=_flag)
 
 _ROLE: Final[Mapping[str, Reader]] = {

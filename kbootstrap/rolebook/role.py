@@ -82,11 +82,15 @@ class ManifestDef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceDef:
-    """A systemd unit, rendered to ``paths.unit(unit)`` as 0600 root, enabled and running; restarted when one of *inputs* or itself differs."""
+    """A systemd unit, rendered to ``paths.unit(unit)`` as 0600 root, enabled and running; restarted when one of *inputs* or itself differs.
+
+    For what is in *reloads* too it is only reloaded (its ``ExecReload=`` writes the record).
+    """
 
     unit: str
     template: str
     inputs: tuple[Input, ...] = (Input.BINARIES, Input.CERTS, Input.FILES, Input.KUBECONFIGS)
+    reloads: tuple[Input, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,6 +49,7 @@ VALUES: dict[str, Callable[[Any], Any]] = {
     "content": str.encode,
     "blob": lambda blob: Blob(sha256=blob["sha256"], size=blob["size"], path=Path("artifact")),
     "binaries": tuple,
+    "reloads": frozenset,
     "taints": tuple,
     "rules": lambda rules: tuple(Allow(**{**rule, "networks": tuple(map(IPv4Network, rule["networks"]))}) for rule in rules),
     "pods": IPv4Network,
