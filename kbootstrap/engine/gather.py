@@ -32,7 +32,7 @@ def sections(desired: Desired | None, host: str, *, deep: bool, asked: str = "")
     """
     found = [(FACTS, facts.PROBE), *([(SURVEY, asked)] if asked else []), ("ledger", f"[ ! -r {paths.LEDGER} ] || cat {paths.LEDGER}\n")]
     if desired is None:
-        return found
+        return [*found, ("firewall", KINDS["firewall"].probe(()))] if asked else found
     found.append(("blobs", f"[ ! -d {paths.BLOBS} ] || ( cd {paths.BLOBS}; sha256sum -- * 2>/dev/null || true )\n"))
     found.append(("before", before.probe(desired, host)))
     for kind, names in desired.names(host).items():

@@ -11,7 +11,7 @@ import pytest
 from kbootstrap.engine import api, preflight, run
 from kbootstrap.engine.prepare import Prepared
 from kbootstrap.errors import ConnectError, PreflightError, PrivilegeError
-from kbootstrap.model.cluster import ClusterSpec, Preflight
+from kbootstrap.model.cluster import ClusterSpec, Firewall, FirewallMode, Preflight
 from kbootstrap.model.desired import Desired, Wanted
 from kbootstrap.model.events import Event, Note
 from kbootstrap.model.finding import Severity
@@ -35,12 +35,13 @@ class _Known:
         self.desired = Desired(hosts={host.name: {stage.name: Wanted(resources=()) for stage in STAGES} for host in spec.hosts} if wants else {})
 
 
-def a_host(spec: ClusterSpec, name: str, changes: dict[str, str] | None = None, *, ledger: bytes = b"") -> FakeHost:
+def a_host(spec: ClusterSpec, name: str, changes: dict[str, str] | None = None, *, ledger: bytes = b"", firewall: bytes = b"") -> FakeHost:
     address = f"2: eth0    inet {spec.host(name).address}/24\n"
     answers = {
         "facts": (0, (FACTS.replace("@", name) + address).encode()),
         "survey": (0, said(spec.host(name), changes or {}).encode()),
         "ledger": (0, ledger),
+        "firewall": (0, firewall),
     }
     return FakeHost(host=name, scripts=[reading(answers)])
 
@@ -66,13 +67,23 @@ def test_one_program_asks_all_and_nothing_but_what_is_judged() -> None:
     known = cast(Prepared, _Known(spec, wants=False))
     found = preflight.read(known, a_pool(spec, {"m1": host}), spec.hosts, thorough=True)
     assert len(host.programs) == 1
-    assert [name for name in ("facts", "survey", "ledger", "blobs", "before") if f"kb_end {name}" in host.programs[0]] == [
+    assert [name for name in ("facts", "survey", "ledger", "firewall", "blobs", "before") if f"kb_end {name}" in host.programs[0]] == [
         "facts",
         "survey",
         "ledger",
+        "firewall",
     ]
     assert found.observed["m1"].survey.thorough
     assert preflight.judge(known, found, ca_sha256=("ca",)) == ()
+
+
+def test_alone_it_tells_of_a_firewall_that_is_left_to_the_operator() -> None:
+    spec = a_cluster(1, 0)
+    spec = replace(spec, hosts=tuple(replace(host, firewall=Firewall(manage=FirewallMode.REPORT)) for host in spec.hosts))
+    host = a_host(spec, "m1", firewall=b"ufw -\nstrict -\n")
+    known = cast(Prepared, _Known(spec, wants=False))
+    found = preflight.judge(known, preflight.read(known, a_pool(spec, {"m1": host}), spec.hosts, thorough=True), ca_sha256=("ca",))
+    assert [(each.check, each.severity, each.evidence) for each in found] == [("firewall", Severity.WARNING, "active: ufw")]
 
 
 def test_hosts_that_cannot_be_read_are_told_together_with_unfit_ones() -> None:
