@@ -61,7 +61,8 @@ def attribute(spec: ClusterSpec, pool: Pool, failed: Sequence[Proof], again: Aga
 def _told(proof: Proof, cause: Cause | None, flows: Mapping[Pair, Flow], hosts: Mapping[str, Evidence]) -> Proof:
     """*proof* with its cause; a mute one is open when its packets came through every rule of the target, and failed when a rule ended them."""
     if not proof.mute:
-        return replace(proof, cause=cause)
+        rejected = cause is not None and cause.verdict == "reject" and proof.verdict is Verdict.DROPPED
+        return replace(proof, cause=cause, verdict=Verdict.REFUSED if rejected else proof.verdict)  # a kernel rejects aloud but a few times a second
     target = hosts.get(proof.pair.target)
     packet = target.asked(flows[proof.pair], outgoing=False) if target else None
     if packet and packet.passed:

@@ -57,6 +57,16 @@ def test_the_cause_comes_from_what_the_target_saw() -> None:
         assert f"{source.address} . {target.address} . tcp . {PAIR.number}" in program
 
 
+def test_a_rejection_is_refused_though_the_kernel_said_so_only_once() -> None:
+    """It sends few ICMP messages a second: of many dials that one rule rejects, some meet silence."""
+    said = dropped(str(SPEC.host("m1").address), str(SPEC.host("m2").address))
+    said = said.replace(b"policy drop ", b"rule reject with icmpx admin-prohibited # handle 7 (verdict drop)")
+    hosts = {"m1": FakeHost(host="m1", scripts=[reading({})]), "m2": FakeHost(host="m2", scripts=[reading({script.TRACE: (0, said)})])}
+    (proof,) = trace.attribute(SPEC, Pool(SPEC.hosts, lambda host: hosts[host.name]), [FAILED], lambda _: [FAILED])
+    assert proof.cause is not None
+    assert (proof.verdict, proof.cause.verdict) == (Verdict.REFUSED, "reject")
+
+
 def test_a_host_that_cannot_be_asked_costs_only_its_own_words() -> None:
     source, target = SPEC.host("m1"), SPEC.host("m2")
 
