@@ -11,7 +11,8 @@ def lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     for row in rows:
         active = ", ".join(row["filters"]) or "nothing filters"
         yield f"{row['host']}  {active}  (manage: {row['manage']}{', strict' if row['strict'] else ''})"
-        yield f"  {'!! ' + row['lacks'] if row['lacks'] else 'ok everything that the cluster needs is let in'}"
+        sign = "!!" if row["filters"] or row["strict"] else "to do:"  # where nothing filters, nothing is amiss
+        yield f"  {sign + ' ' + row['lacks'] if row['lacks'] else 'ok everything that the cluster needs is let in'}"
         yield from (f"  !  {note}" for note in row["notes"])
         yield from (f"  {'+' if rule not in row['allowed'] else ' '} {rule}" for rule in row["wanted"])
         yield from (f"  - {rule}" for rule in row["allowed"] if rule not in row["wanted"])

@@ -43,7 +43,11 @@ def diff(want: Firewall, seen: Seen | None) -> Difference | None:
     wanted = script.complete(want, seen.ssh_ports)
     reasons = look.missing(seen, script.tag(wanted), script.counts(wanted), strict=want.strict)
     if not reasons and seen.script_sha256 != script.sha256(script.build(wanted)):
-        reasons = ["the host's own copy of the rules differs" if seen.filters else "no firewall is active; for one that may be"]
+        reasons = [
+            "the host's own copy of the rules differs"
+            if seen.filters
+            else "no firewall is active: the rules are kept ready for one that is switched on later"
+        ]
     if not reasons:
         return None
     before = "".join(f"{line}\n" for line in seen.allowed)
