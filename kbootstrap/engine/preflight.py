@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from kbootstrap.engine import gather
 from kbootstrap.engine.contact import ca_sha256, chosen, contact
 from kbootstrap.engine.prepare import Prepared, ca_files_sha256
+from kbootstrap.engine.timing import span
 from kbootstrap.errors import KbError, PreflightError, Problem
 from kbootstrap.model.cluster import Host
-from kbootstrap.model.events import Note
+from kbootstrap.model.events import Listener, Note, silent
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.finding import Finding, Severity
 from kbootstrap.plan import ledger as ledger_of
@@ -22,6 +23,7 @@ from kbootstrap.plan import survey
 from kbootstrap.plan.checks import preflight
 from kbootstrap.plan.checks.finding import Context
 from kbootstrap.plan.ledger import Ledger
+from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
 from kbootstrap.store import clock
 
@@ -52,14 +54,18 @@ class Fit:
     left_out: tuple[Problem, ...]
 
 
-def read(prepared: Prepared, pool: Pool, hosts: Sequence[Host], *, deep: bool = False, thorough: bool | None = None) -> Reading:
+def read(
+    prepared: Prepared, pool: Pool, hosts: Sequence[Host], *, listener: Listener = silent, deep: bool = False, thorough: bool | None = None
+) -> Reading:
     """One program on one channel per host, all hosts at once. *thorough* asks what is dear; None: only where the cluster is not installed."""
     desired = prepared.desired if prepared.desired.hosts else None
     began = clock.monotonic_s()
-    outcomes = pool.map(
-        lambda host, connection: gather.read(connection, desired, deep=deep, preflight=survey.probe(prepared.spec, host, thorough=thorough)),
-        hosts,
-    )
+
+    def work(host: Host, connection: Connection) -> Observed:
+        with span(listener, "read", host.name):
+            return gather.read(connection, desired, deep=deep, preflight=survey.probe(prepared.spec, host, thorough=thorough))
+
+    outcomes = pool.map(work, hosts)
     observed = {name: outcome.get() for name, outcome in outcomes.items() if outcome.error is None}
     ledgers, damaged = dict[str, Ledger](), dict[str, KbError]()
     for name, seen in observed.items():
@@ -102,7 +108,7 @@ def require(request: Request, prepared: Prepared, pool: Pool, *, again: bool = F
     PreflightError or ConnectError with the problems of all hosts.
     """
     hosts = chosen(prepared.spec, request.limit)
-    reading = read(prepared, pool, hosts, deep=request.deep, thorough=False if again else None)
+    reading = read(prepared, pool, hosts, listener=request.listener, deep=request.deep, thorough=False if again else None)
     request.listener(Note(text=f"read {len(reading.observed)} hosts in {reading.seconds:.1f} s"))
     findings = judge(prepared, replace(reading, errors={}), ca_sha256=ca_files_sha256(prepared.pki), only=only)
     broken = [Problem(where=name, what=error.message, hint=error.hint) for name, error in reading.errors.items()]
@@ -124,6 +130,6 @@ def run(request: Request) -> tuple[Finding, ...]:
     known = contact(request.folder)
     hosts = chosen(known.spec, request.limit)
     with request.connect(known) as pool:
-        reading = read(known, pool, hosts, thorough=True)
+        reading = read(known, pool, hosts, listener=request.listener, thorough=True)
     request.listener(Note(text=f"read {len(reading.observed)} of {len(hosts)} hosts in {reading.seconds:.1f} s"))
     return judge(known, reading, ca_sha256=ca_sha256(request.folder), only=request.only)

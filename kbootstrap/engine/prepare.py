@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 from kbootstrap import inventory
 from kbootstrap.catalog import names, releases
 from kbootstrap.engine.nodes import node
+from kbootstrap.engine.timing import span
 from kbootstrap.errors import RoleError
 from kbootstrap.model.cluster import ClusterSpec, Host, ImageSource
 from kbootstrap.model.desired import Desired, Wanted
@@ -33,6 +34,7 @@ from kbootstrap.store.entropy import SystemEntropy
 from kbootstrap.store.folder import Folder
 
 BOOTSTRAP_ROLE = "rbac"
+Expanding = Callable[[World, RoleDef, Host], Iterable[Resource]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,29 @@ def _role(path: Path) -> RoleDef:
 
 def prepare(folder: Folder, listener: Listener, *, dry: bool) -> Prepared:
     """Raises InventoryError, PkiError, ArtifactError, RoleError or TemplateError: all problems of the operator's side, before any contact."""
+    with span(listener, "inventory and certificates"):
+        spec, known, pki, issued = _own(folder, dry=dry)
+    defined = roles()
+    with span(listener, "artifacts"):
+        reach = artifacts.Reach()
+        binaries = _binaries(spec, defined, pins.load(folder.pins), reach, listener)
+        images_ = _images(spec, defined, reach, listener)
+    with span(listener, "rendering"):
+        world = World(
+            spec=spec,
+            pki=pki,
+            renderer=Renderer((folder.overrides, assets.folder("templates"))),
+            pod_ranges=known.pod_ranges,
+            binaries=binaries,
+            images=images_,
+            etcd_state=known.etcd_state,
+        )
+        desired = desire(world, defined, known.pod_ranges)
+    return Prepared(folder=folder, spec=spec, state=known, pki=pki, issued=issued, world=world, desired=desired)
+
+
+def _own(folder: Folder, *, dry: bool) -> tuple[ClusterSpec, state.State, Pki, tuple[Issued, ...]]:
+    """What lies in the cluster's folder, complete; written back unless *dry*."""
     spec = inventory.load(folder.cluster_yml)
     known = state.complete(state.load(folder.state), spec)
     pki, issued = issue.complete(pki_dir.load(folder.pki), profiles(spec), now=clock.now(), certificates=spec.certificates, entropy=SystemEntropy())
@@ -68,19 +93,7 @@ def prepare(folder: Folder, listener: Listener, *, dry: bool) -> Prepared:
         pki_dir.save(folder.pki, pki, issued)
         if known != state.load(folder.state):
             state.save(folder.state, known)
-    defined = roles()
-    renderer = Renderer((folder.overrides, assets.folder("templates")))
-    reach = artifacts.Reach()
-    world = World(
-        spec=spec,
-        pki=pki,
-        renderer=renderer,
-        pod_ranges=known.pod_ranges,
-        binaries=_binaries(spec, defined, pins.load(folder.pins), reach, listener),
-        images=_images(spec, defined, reach, listener),
-        etcd_state=known.etcd_state,
-    )
-    return Prepared(folder=folder, spec=spec, state=known, pki=pki, issued=issued, world=world, desired=desire(world, defined, known.pod_ranges))
+    return spec, known, pki, issued
 
 
 def versions(spec: ClusterSpec) -> dict[str, str]:
@@ -116,7 +129,7 @@ def _images(
 
 def desire(world: World, defined: Mapping[str, RoleDef], pod_ranges: Mapping[str, IPv4Network]) -> Desired:
     """Expand every role on every host that it is for, stage by stage."""
-    hosts = {host.name: _stages(world, defined, host) for host in world.spec.hosts}
+    hosts = {host.name: stages(world, defined, host) for host in world.spec.hosts}
     objects = {name: _manifests(world, role) for name, role in defined.items() if role.manifests}
     nodes = tuple(node(world.spec, host, pod_ranges[host.name]) for host in world.spec.hosts)
     others = tuple(m for name, found in objects.items() for m in found)
@@ -128,12 +141,15 @@ def _manifests(world: World, role: RoleDef) -> tuple[Manifest, ...]:
     return tuple(m for d in role.manifests for m in manifests.parse(world.renderer.render(d.template, world.view(host)), d.template))
 
 
-def _stages(world: World, defined: Mapping[str, RoleDef], host: Host) -> dict[str, Wanted]:
-    """Roles may name the same directory, certificate or binary; the first stage makes it, a contradiction is a mistake in the roles."""
+def stages(world: World, defined: Mapping[str, RoleDef], host: Host, expanding: Expanding = expand) -> dict[str, Wanted]:
+    """What every role wants of *host*, stage by stage, or of it what *expanding* tells.
+
+    Roles may name the same directory, certificate or binary; the first stage makes it, a contradiction is a mistake in the roles.
+    """
     known: dict[str, Resource] = {}
     found = {}
     for stage in STAGES:
-        resources, health = _wanted(world, defined, stage.roles, host)
+        resources, health = _wanted(world, defined, stage.roles, host, expanding)
         for resource in resources:
             if known.setdefault(resource.key, resource) != resource:
                 raise RoleError(f"two roles want {resource.key} differently: {known[resource.key]} and {resource}")
@@ -151,14 +167,16 @@ def _images_first(stages: Mapping[str, Wanted]) -> dict[str, Wanted]:
     return found
 
 
-def _wanted(world: World, defined: Mapping[str, RoleDef], roles_: tuple[str, ...], host: Host) -> tuple[list[Resource], list[Gate]]:
+def _wanted(
+    world: World, defined: Mapping[str, RoleDef], roles_: tuple[str, ...], host: Host, expanding: Expanding
+) -> tuple[list[Resource], list[Gate]]:
     resources: list[Resource] = []
     health: list[Gate] = []
     for name in roles_:
         role = defined[name]
         if not applies(role, world.spec, host):
             continue
-        mine = [_with_ahead(role, host, resource) for resource in expand(world, role, host)]
+        mine = [_with_ahead(role, host, resource) for resource in expanding(world, role, host)]
         resources += mine
         if any(isinstance(r, Service) for r in mine):
             health.append(_gate(role, host, [r.name for r in mine if isinstance(r, Service)]))

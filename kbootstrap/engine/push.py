@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 
 from kbootstrap.catalog import paths
+from kbootstrap.engine.timing import span
 from kbootstrap.errors import ApplyError, ArtifactError
 from kbootstrap.model.events import Listener, Progress
 from kbootstrap.model.resource import Blob
@@ -55,7 +56,8 @@ class Push:
 
     def _run(self) -> None:
         try:
-            self._send()
+            with span(self._listener, "upload", self._connection.host):
+                self._send()
         except Exception as error:  # also a bug: whoever waits must learn of it, on a thread where it is seen
             self._error = error
         finally:

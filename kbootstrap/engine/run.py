@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kbootstrap.engine import api, confirm, flow, gather, health, ports, preflight, workload
+from kbootstrap.engine import api, confirm, etcd, flow, gather, health, ports, preflight, workload
 from kbootstrap.engine.apply import Applying, apply, raise_together
 from kbootstrap.engine.execute import execute
 from kbootstrap.engine.prepare import Prepared, prepare
+from kbootstrap.engine.timing import span
 from kbootstrap.errors import KbError, Problem, UsageError
 from kbootstrap.model.events import Listener
 from kbootstrap.model.facts import Observed
@@ -74,7 +75,8 @@ def look(request: Request, prepared: Prepared, pool: Pool, *, again: bool = Fals
     fit = preflight.require(request, prepared, pool, again=again)
     observed, found = fit.observed, fit.ledgers
     _refuse_unknown(request.only, prepared, found)
-    leader, live = api.ask(prepared, pool, observed, request.listener)
+    with span(request.listener, "ask the API"):
+        leader, live = api.ask(prepared, pool, observed, request.listener)
     plan = build.plan(prepared.desired, observed, found, live, only=request.only, limited=bool(request.limit))
     return Picture(observed=observed, ledgers=found, findings=fit.findings, plan=plan, live=live, leader=leader, left_out=fit.left_out)
 
@@ -144,7 +146,7 @@ def _hand_over(prepared: Prepared, picture: Picture) -> None:
 def _work(request: Request, prepared: Prepared, applying: Applying, picture: Picture) -> None:
     """The stages; the API comes last."""
     way = flow.apply if flow.fresh(list(picture.observed.values())) else apply
-    stages = picture.plan.stages
+    stages = picture.plan.stages if way is flow.apply else etcd.ordered(prepared, applying.pool, request.listener, picture.plan.stages)
     if _opens(picture):
         until = next(number for number, stage in enumerate(stages, 1) if stage.name == FIREWALL)
         raise_together(apply(applying, stages[:until]))
@@ -177,8 +179,10 @@ def _checked(request: Request, prepared: Prepared, pool: Pool, picture: Picture,
     """*full*: the workload too; *settle*: wait for what may still be on its way, which after a change is everything."""
     names = list(picture.observed)
     results = [Result(check="reachable", where=p.where, ok=False, detail=p.what, hint=p.hint) for p in picture.left_out]
-    results += (health.settled if settle else health.hosts)(prepared, pool, names)
-    results += api.wait_ready(prepared, pool, picture.live, names, patient=settle and (full or api.settling(picture.live, names)))
+    with span(request.listener, "health of the hosts"):
+        results += (health.settled if settle else health.hosts)(prepared, pool, names)
+    with span(request.listener, "nodes ready"):
+        results += api.wait_ready(prepared, pool, picture.live, names, patient=settle and (full or api.settling(picture.live, names)))
     if full and not request.limit and all(result.ok for result in results):  # otherwise it would only repeat, slowly, what is known
         results += workload.check(prepared, pool, request.listener)
     return tuple(results)

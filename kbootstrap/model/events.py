@@ -63,6 +63,14 @@ class ChangeFinished(Event):
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span(Event):
+    """Work that is no change ended just now: *label* («read», «connect») took *seconds*."""
+
+    label: str
+    seconds: float
+
+
 class Listener(Protocol):
     """Receives events from any thread; must not raise and must not block for long."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import getpass
+import inspect
 import os
 import sys
 import tempfile
@@ -13,13 +14,14 @@ import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Final, NoReturn, ParamSpec, TypeVar
+from typing import Any, Final, NoReturn, ParamSpec, TypeVar
 
 from invoke.exceptions import Exit
 
 from kbootstrap.errors import InventoryError, KbError, PrivilegeError, UsageError
 from kbootstrap.model.cluster import Host
 from kbootstrap.store.folder import Folder
+from kbootstrap.tasks import _timings
 from kbootstrap.tasks._runner import in_hand
 
 P = ParamSpec("P")
@@ -72,32 +74,44 @@ def ask(question: str) -> str:
 
 
 def reported(body: Callable[P, R]) -> Callable[P, R]:
-    """Show a KbError as one block on stderr and end with its exit code; a bug as one line and the path of its trace (exit 70)."""
+    """Show a KbError as one block on stderr and end with its exit code; a bug as one line and the path of its trace (exit 70).
+
+    Every task gets the option ``--timings`` by it.
+    """
 
     @functools.wraps(body)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return body(*args, **kwargs)
-        except KbError as error:
-            complain(block(error))
-            raise Exit(code=error.exit_code) from None
-        except KeyboardInterrupt:
-            complain("interrupted; nothing is lost. Run the same command again, it goes on where it stopped.")
-            raise Exit(code=INTERRUPTED) from None
-        except BrokenPipeError:  # `… | head` has read enough
-            reader_gone()
-            raise Exit(code=READER_GONE) from None
-        except Exit:
-            raise
-        except OSError as error:
-            if error.errno not in _OF_THE_MACHINE:
-                return _bug(error)
-            complain(f"error: {error.filename or 'this machine'}: {error.strerror}\n  Mend it on this machine and run the same command again.")
-            raise Exit(code=KbError.exit_code) from None
-        except Exception as error:  # the last line of defence: a traceback helps us, not the user
-            return _bug(error)
+        options: dict[str, Any] = dict(kwargs)
+        with _timings.recording(options.pop(_timings.OPTION, ""), complain):
+            return _explained(lambda: body(*args, **options))
 
+    given = inspect.signature(body)
+    extra = inspect.Parameter(_timings.OPTION, inspect.Parameter.KEYWORD_ONLY, default="")
+    run.__signature__ = given.replace(parameters=[*given.parameters.values(), extra])  # type: ignore[attr-defined]  # where invoke looks for options
     return run
+
+
+def _explained(body: Callable[[], R]) -> R:
+    try:
+        return body()
+    except KbError as error:
+        complain(block(error))
+        raise Exit(code=error.exit_code) from None
+    except KeyboardInterrupt:
+        complain("interrupted; nothing is lost. Run the same command again, it goes on where it stopped.")
+        raise Exit(code=INTERRUPTED) from None
+    except BrokenPipeError:  # `… | head` has read enough
+        reader_gone()
+        raise Exit(code=READER_GONE) from None
+    except Exit:
+        raise
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            return _bug(error)
+        complain(f"error: {error.filename or 'this machine'}: {error.strerror}\n  Mend it on this machine and run the same command again.")
+        raise Exit(code=KbError.exit_code) from None
+    except Exception as error:  # the last line of defence: a traceback helps us, not the user
+        return _bug(error)
 
 
 def reader_gone() -> None:

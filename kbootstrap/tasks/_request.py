@@ -10,14 +10,18 @@ from rich.console import Console
 
 from kbootstrap.engine.prepare import Prepared
 from kbootstrap.engine.run import Outcome, Request
+from kbootstrap.engine.timing import span
 from kbootstrap.errors import ConnectError, Problem, VerifyError
+from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Note, silent
 from kbootstrap.model.plan import Plan
+from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
 from kbootstrap.remote.ssh import connect
 from kbootstrap.report import data, text
 from kbootstrap.report.live import Live
 from kbootstrap.store.folder import Folder
+from kbootstrap.tasks import _timings
 from kbootstrap.tasks._common import Passwords, say
 from kbootstrap.tasks._runner import in_hand
 
@@ -36,13 +40,17 @@ def open_(
         with aside():
             return confirm(plan)
 
-    listener = silent if quiet else live
+    listener = _timings.recorder().beside(silent if quiet else live)
 
     def pool(prepared: Prepared) -> Pool:
         def stopped() -> None:
             listener(Note(text="interrupted: what is under way on the hosts ends first; Ctrl-C again ends at once", warning=True))
 
-        return Pool(prepared.spec.hosts, lambda host: connect(host, known_hosts=folder.known_hosts, password=passwords.of(host)), on_stop=stopped)
+        def dial(host: Host) -> Connection:
+            with span(listener, "connect", host.name):
+                return connect(host, known_hosts=folder.known_hosts, password=passwords.of(host))
+
+        return Pool(prepared.spec.hosts, dial, on_stop=stopped)
 
     with nullcontext() if quiet else live:
         yield Request(folder=folder, listener=listener, connect=pool, confirm=asked, limit=limit, only=only, deep=deep, take_lock=take_lock)
@@ -65,6 +73,7 @@ def show(outcome: Outcome, folder: Folder, *, as_json: bool, every: bool = False
             f"{len(bad)} of {len(outcome.results)} checks failed", problems=() if not as_json else problems, hint="invoke cluster.status"
         )
     if outcome.applied and not as_json:
+        say("Slowest steps: " + " · ".join(f"{timing} {timing.seconds:.1f} s" for timing in _timings.slowest()))
         say(f"The cluster is up. kubectl --kubeconfig {folder.admin_conf} get nodes")
 
 
