@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from kbootstrap.model.events import ChangeFinished, Note, Span, StageFinished
 from kbootstrap.report import timings
 from kbootstrap.report.timings import Heard
@@ -59,4 +61,4 @@ def test_the_trace_has_a_lane_per_host_and_one_beside_for_uploads() -> None:
     assert ("operator", "rendering", 0, 1_000_000) in events
     for lane in lanes.values():
         mine = sorted((ts, ts + dur) for name, label, ts, dur in events if name == lane and label != "ETCD")
-        assert all(end <= begin + 1 for (_, end), (begin, _) in zip(mine, mine[1:], strict=False)), f"{lane} overlaps: a viewer would nest it"
+        assert all(end <= begin + 1 for (_, end), (begin, _) in pairwise(mine)), f"{lane} overlaps: a viewer would nest it"
