@@ -5,7 +5,7 @@ Everything before ``apply`` changes nothing on any host. What a dry run is stand
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,9 +18,9 @@ from kbootstrap.errors import KbError, Problem, UsageError
 from kbootstrap.model.events import Listener
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.finding import Finding
-from kbootstrap.model.plan import CLUSTER, Plan
+from kbootstrap.model.plan import CLUSTER, Plan, Stage
 from kbootstrap.model.report import Result
-from kbootstrap.plan import build
+from kbootstrap.plan import build, order
 from kbootstrap.plan.ledger import Ledger
 from kbootstrap.plan.stages import FIREWALL
 from kbootstrap.remote.pool import Pool
@@ -146,7 +146,9 @@ def _hand_over(prepared: Prepared, picture: Picture) -> None:
 def _work(request: Request, prepared: Prepared, applying: Applying, picture: Picture) -> None:
     """The stages; the API comes last."""
     way = flow.apply if flow.fresh(list(picture.observed.values())) else apply
-    stages = picture.plan.stages if way is flow.apply else etcd.ordered(prepared, applying.pool, request.listener, picture.plan.stages)
+    stages: Sequence[Stage] = picture.plan.stages
+    if way is apply:
+        stages = etcd.paced(prepared, applying.pool, request.listener, order.files_first(stages))
     if _opens(picture):
         until = next(number for number, stage in enumerate(stages, 1) if stage.name == FIREWALL)
         raise_together(apply(applying, stages[:until]))

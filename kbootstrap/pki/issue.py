@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -28,8 +28,12 @@ BOOTSTRAP: Final = Profile(
 _Due = Sequence[tuple[Profile, str]]  # with the reason
 
 
-def complete(pki: Pki, profiles: Iterable[Profile], *, now: datetime, certificates: Certificates, entropy: Entropy) -> tuple[Pki, tuple[Issued, ...]]:
+def complete(
+    pki: Pki, profiles: Iterable[Profile], *, now: datetime, certificates: Certificates, entropy: Entropy, anew: Collection[str] = ()
+) -> tuple[Pki, tuple[Issued, ...]]:
     """*pki* with everything that *profiles* want: issues what is missing, wrong or about to expire, and keeps the rest byte for byte.
+
+    Those whose ids are in *anew* are issued whatever their age.
 
     CAs, the service-account key and the encryption key are made only when *pki* is empty; a CA that the user gave is taken. Raises PkiError when
     one of them is missing beside other material, and when a CA would have to sign whose key is not here or which has expired; then nothing is
@@ -41,7 +45,7 @@ def complete(pki: Pki, profiles: Iterable[Profile], *, now: datetime, certificat
         pki, issued = _found(pki, now=now, certificates=certificates, entropy=entropy)
     if holes := consistency.holes(pki):
         raise PkiError("The PKI is incomplete; nothing was issued.", hint=str(holes[0]), problems=holes)
-    due = [(p, why) for p in profiles if (why := inspect.reason(pki, p, now=now, certificates=certificates))]
+    due = [(p, why) for p in profiles if (why := _why(pki, p, anew, now, certificates))]
     signers = _signers(pki, due, now)
     pairs = dict(pki.pairs)
     for profile, why in due:
@@ -50,6 +54,10 @@ def complete(pki: Pki, profiles: Iterable[Profile], *, now: datetime, certificat
         )
         issued += (entry,)
     return replace(pki, pairs=pairs), issued
+
+
+def _why(pki: Pki, profile: Profile, anew: Collection[str], now: datetime, certificates: Certificates) -> str:
+    return inspect.reason(pki, profile, now=now, certificates=certificates) or ("asked for" if profile.id in anew else "")
 
 
 def bootstrap_admin(pki: Pki, *, now: datetime, entropy: Entropy, minutes: int = 10) -> tuple[KeyPair, Issued]:
