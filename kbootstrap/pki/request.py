@@ -14,13 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from kbootstrap.errors import PkiError
 from kbootstrap.model.cluster import KeyType
 from kbootstrap.model.pki import Entropy, KeyPair, Pki, Profile
-from kbootstrap.pki import locked, sign
+from kbootstrap.pki import authority, locked, sign
 
 
-def leaves(pki: Pki, profiles: Iterable[Profile], *, kind: KeyType, entropy: Entropy) -> tuple[Pki, Mapping[str, bytes]]:
+def for_leaves(pki: Pki, profiles: Iterable[Profile], *, kind: KeyType, entropy: Entropy) -> tuple[Pki, Mapping[str, bytes]]:
     """*pki* with a pending key for each of *profiles*, and their requests: profile id → PEM."""
     pending, found = dict(pki.pending), {}
     for profile in profiles:
@@ -31,26 +30,17 @@ def leaves(pki: Pki, profiles: Iterable[Profile], *, kind: KeyType, entropy: Ent
     return replace(pki, pending=pending), found
 
 
-def authority(pki: Pki, name: str, *, kind: KeyType, entropy: Entropy) -> tuple[Pki, bytes]:
+def for_ca(pki: Pki, name: str, *, kind: KeyType, entropy: Entropy) -> tuple[Pki, bytes]:
     """*pki* with a key for the CA called *name*, which shall be an intermediate CA of the user's, and the request for it, PEM.
 
     PkiError when there is such a CA already.
     """
-    refuse_another(pki, name)
+    authority.refuse_another(pki, name)
     key_pem = pki.given.get(name, KeyPair(cert_pem=b"")).key_pem or entropy.key(kind)
     key = locked.open_(key_pem, fresh=True)
     public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     request = _request(sign.ca_subject(name, sha256(public).digest()[:4]), key, sign.ca_extensions())
     return replace(pki, given={**pki.given, name: KeyPair(cert_pem=b"", key_pem=key_pem)}), request
-
-
-def refuse_another(pki: Pki, name: str) -> None:
-    """PkiError unless the user may give the CA called *name*: only a cluster that has not begun has a free choice."""
-    if not pki.is_empty:
-        hint = f"`invoke certs.rotate --ca {name}` goes over to another."
-        raise PkiError(f"this cluster has its CA {name}; no other is taken in its place", hint=hint)
-    if name in pki.given and pki.given[name].cert_pem:
-        raise PkiError(f"a CA {name} was given before", hint="Remove its files (ca/*.given.*) in the PKI directory to take another.")
 
 
 def _request(subject: x509.Name, key: locked.PrivateKey, extensions: Iterator[tuple[x509.ExtensionType, bool]]) -> bytes:

@@ -6,6 +6,7 @@ Its first content (CAs, keys, the first leaves) appears by one rename of a finis
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -14,13 +15,15 @@ import shutil
 import socket
 import stat
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from kbootstrap.errors import PkiError, Problem
 from kbootstrap.model.pki import Issued, Pki
 from kbootstrap.pki import consistency, layout
-from kbootstrap.store import files, pki_journal
+from kbootstrap.store import files, passphrase, pki_journal, vault
 
 _RESTORE: Final = "Restore it from a backup."
 _SUFFIXES: Final = frozenset({".crt", ".key", ".pub", ".pem"})
@@ -44,9 +47,13 @@ def load(root: Path) -> Pki:
         pki = layout.assemble(contents)
     except ValueError as error:
         raise _refusal(root, [Problem(where=layout.ENCRYPTION_KEY, what=f"is not base64: {error}.", hint=_RESTORE)]) from error
-    if faults := consistency.damage(pki):
+    faults = consistency.damage(pki)
+    if pki.is_empty and pki.given:
+        stray = contents.keys() - layout.lay_out(pki).keys()
+        faults += tuple(Problem(where=path, what="belongs to no cluster that could begin here.", hint=_RESTORE) for path in sorted(stray))
+    if faults:
         raise _refusal(root, faults)
-    return pki
+    return dataclasses.replace(pki, unlock=passphrase.ask)
 
 
 def save(root: Path, pki: Pki, issued: Iterable[Issued]) -> None:
@@ -62,14 +69,18 @@ def save(root: Path, pki: Pki, issued: Iterable[Issued]) -> None:
     if not there:
         _create(root, wanted, records)
         return
+    if layout.assemble(there).is_empty and not pki.is_empty:  # a cluster that begins with CAs that the user gave
+        replace(root, load(root), pki, records)
+        return
     changed = {path: content for path, content in wanted.items() if there.get(path) != content}
     foreign = [Problem(where=path, what="differs from the one to be saved; it is never replaced.") for path in changed if not path.endswith(".pem")]
     if foreign:
         raise _refusal(root, foreign)
     record(root, records)
+    kept = vault.of(root)
     for path, content in changed.items():
         files.make_folder((root / path).parent)
-        files.write_secret(root / path, content, previous=layout.PREVIOUS)
+        files.write_secret(root / path, kept.close(path, content), previous=layout.PREVIOUS)
     files.sync({root, *(folder for path in changed for folder in ((root / path).parent, (root / path).parent.parent))})
 
 
@@ -78,6 +89,9 @@ def replace(root: Path, before: Pki, after: Pki, issued: Iterable[Issued]) -> No
 
     PkiError, before anything is written, when the directory does not hold *before* any more.
     """
+    if not root.is_dir() and before == Pki():
+        _create(root, layout.lay_out(after), issued)
+        return
     if load(root) != before:
         raise PkiError(f"{root} was changed meanwhile; nothing was written", hint="Run the same command again.")
     old, new = layout.lay_out(before), layout.lay_out(after)
@@ -86,14 +100,35 @@ def replace(root: Path, before: Pki, after: Pki, issued: Iterable[Issued]) -> No
     pki_journal.finish(root, previous=layout.PREVIOUS)
     record(root, issued)
     if changes:
-        pki_journal.write(root, changes, previous=layout.PREVIOUS)
+        kept = vault.of(root)
+        closed = {path: None if content is None else kept.close(path, content) for path, content in changes.items()}
+        pki_journal.write(root, closed, previous=layout.PREVIOUS)
 
 
 def record(root: Path, issued: Iterable[Issued]) -> None:
     """Append to the ledger; on the disk when this returns. For what is signed but not kept (the certificate of the first binding) too."""
     lines = [_ledger_line(entry) for entry in issued]
-    if lines:
+    kept = vault.of(root)
+    if lines and kept.key:
+        content = _ledger(root, kept) + "".join(f"{line}\n" for line in lines).encode()
+        files.write_secret(root / layout.LEDGER, kept.close(layout.LEDGER, content))
+        files.sync([root])
+    elif lines:
         files.append_secret(root / layout.LEDGER, lines)
+
+
+def ledger(root: Path) -> tuple[Issued, ...]:
+    """Every signature that was ever made, the oldest first. A line that a power cut tore is left out: what it was about was never used."""
+    found = []
+    for line in _ledger(root, vault.of(root)).splitlines():
+        with suppress(ValueError, KeyError, TypeError):
+            found.append(_entry(json.loads(line)))
+    return tuple(found)
+
+
+def _ledger(root: Path, kept: vault.Vault) -> bytes:
+    path = root / layout.LEDGER
+    return kept.open(layout.LEDGER, path.read_bytes()) if path.exists() else b""
 
 
 def _create(root: Path, wanted: Mapping[str, bytes], records: Iterable[Issued]) -> None:
@@ -137,7 +172,8 @@ def _read(root: Path) -> dict[str, bytes]:
     if loose:
         raise PkiError(f"The PKI is open to others: {loose[0]}", hint=f"Close it: chmod -R go-rwx {root}", problems=loose)
     contents |= {path: text for path, text in pending.items() if text is not None}
-    return {path: text for path, text in contents.items() if pending.get(path, text) is not None}
+    kept = vault.of(root)
+    return {path: kept.open(path, text) for path, text in contents.items() if pending.get(path, text) is not None}
 
 
 def _walk(root: Path) -> Iterator[Path]:
@@ -171,6 +207,20 @@ def _ledger_line(entry: Issued) -> str:
             "who": _who(),
         },
         ensure_ascii=False,
+    )
+
+
+def _entry(line: Mapping[str, Any]) -> Issued:
+    return Issued(
+        id=line["id"],
+        serial=line["serial"],
+        issuer=line["issuer"],
+        subject=line["subject"],
+        groups=tuple(line["groups"]),
+        when=datetime.fromisoformat(line["when"]),
+        not_after=datetime.fromisoformat(line["expiry"]),
+        reason=line["reason"],
+        who=line.get("who", ""),
     )
 
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from kbootstrap.catalog import paths
 from kbootstrap.model.cluster import Host
-from kbootstrap.pki import sign
+from kbootstrap.pki import locked
 from kbootstrap.remote.connection import Connection, Stream
 
 T = TypeVar("T")
@@ -178,7 +178,7 @@ def client(pem: Path | None = None, *, newest: ssl.TLSVersion = ssl.TLSVersion.T
 
 def core(key_pem: bytes) -> bytes:
     """The number that makes the key secret; every encoding of the key holds these bytes."""
-    numbers = sign.private_key(key_pem).private_numbers()
+    numbers = locked.open_(key_pem).private_numbers()
     number = numbers.private_value if isinstance(numbers, ec.EllipticCurvePrivateNumbers) else numbers.p
     return number.to_bytes((number.bit_length() + 7) // 8, "big")
 

@@ -83,7 +83,7 @@ def test_a_renewed_pair_keeps_the_one_before_and_the_rest_is_untouched(root: Pat
     assert changed == {"m1/apiserver"}
     assert (root / "hosts/m1/apiserver.pem.previous").read_bytes() == before.pair("m1/apiserver").combined
     assert pki_dir.load(root) == after
-    assert _ledger(root)[-1]["reason"].startswith("DNS names kubernetes ")
+    assert _ledger(root)[-1]["reason"] == "its DNS names lack api.example"
 
 
 def test_a_removed_host_keeps_its_certificates(root: Path) -> None:
