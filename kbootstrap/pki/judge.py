@@ -68,6 +68,16 @@ def judged(wanted: Wanted, profile: Profile, pem: bytes, *, chain: bool = True) 
     return Fault(state=State.DIFFERS, text=f"another one than the operator's: {until}, {theirs}")
 
 
+def authority(wanted: Wanted, chain: bytes) -> Fault:
+    """Whether the CA with *chain* ends soon: the first of it counts."""
+    first = min((describe(pem) for pem in inspect.blocks(chain)), key=lambda each: each.not_after)
+    if first.not_after <= wanted.now:
+        return Fault(state=State.EXPIRED, text=inspect.left(first, wanted.now))
+    if first.not_after - wanted.now < inspect.window(first, wanted.spec.certificates, wanted.days):
+        return Fault(state=State.EXPIRING, text=inspect.left(first, wanted.now))
+    return GOOD
+
+
 def bundle(wanted: Wanted, ca: str, pem: bytes) -> Fault:
     """What a host trusts as *ca*: exactly the operator's roots; those of another phase of a rotation differ, all others are foreign."""
     try:

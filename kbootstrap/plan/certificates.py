@@ -12,9 +12,9 @@ from kbootstrap.errors import KbError, PkiError
 from kbootstrap.model.certificate import State
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.pki import SERVICE_ACCOUNT, Profile
-from kbootstrap.pki import inspect, keys
+from kbootstrap.pki import keys
 from kbootstrap.pki.inspect import Fault, describe
-from kbootstrap.pki.judge import GOOD, Wanted, bundle, judged, known_token_keys, same, token_keys
+from kbootstrap.pki.judge import GOOD, Wanted, authority, bundle, judged, known_token_keys, same, token_keys
 from kbootstrap.pki.profiles import CAS
 from kbootstrap.plan import serving
 from kbootstrap.plan.certificate_sh import Seen
@@ -38,21 +38,10 @@ def operators(wanted: Wanted, hosts: Sequence[str]) -> Iterator[Row]:
     """The rows of the operator's own PKI: the CAs, the cluster-wide certificates, and those of *hosts*."""
     for name in CAS:
         for chain in [wanted.pki.cas[name].cert_pem, *([wanted.pki.upcoming[name].cert_pem] if name in wanted.pki.upcoming else [])]:
-            yield _authority(wanted, name, chain)
+            yield _row(wanted, "", name, PKI, authority(wanted, chain), pem=chain)
     for profile in wanted.profiles.values():
         if profile.host is None or profile.host in hosts:
             yield _operators(wanted, profile)
-
-
-def _authority(wanted: Wanted, name: str, chain: bytes) -> Row:
-    first = min((describe(pem) for pem in inspect.blocks(chain)), key=lambda each: each.not_after)
-    state = State.OK
-    if first.not_after <= wanted.now:
-        state = State.EXPIRED
-    elif first.not_after - wanted.now < inspect.window(first, wanted.spec.certificates, wanted.days):
-        state = State.EXPIRING
-    detail = "" if state is State.OK else inspect.left(first, wanted.now)
-    return Row(host="", certificate=name, where=PKI, state=state, detail=detail, days_left=first.days_left(wanted.now))
 
 
 def _operators(wanted: Wanted, profile: Profile) -> Row:

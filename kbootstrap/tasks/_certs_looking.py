@@ -1,0 +1,146 @@
+"""What ``certs.show``, ``certs.plan``, ``certs.ensure``, ``certs.export`` and ``certs.check`` do beside their options; imported late."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from kbootstrap import inventory
+from kbootstrap.engine.certs_check import issued as existing
+from kbootstrap.engine.prepare import roles
+from kbootstrap.errors import UsageError
+from kbootstrap.model.certificate import State
+from kbootstrap.model.pki import Issued, KeyPair, Pki, Profile
+from kbootstrap.pki import export, issue, select
+from kbootstrap.pki.judge import Wanted
+from kbootstrap.pki.profiles import CAS, profiles
+from kbootstrap.plan import kept
+from kbootstrap.report.kept import Branch, Due
+from kbootstrap.store import clock, files, lock, pki_dir
+from kbootstrap.store.entropy import SystemEntropy
+from kbootstrap.store.folder import Folder
+from kbootstrap.tasks._common import say
+from kbootstrap.tasks._runner import in_hand
+
+_STYLES = {State.OK: "", State.EXPIRING: "yellow", State.UNREACHABLE: "yellow"}
+
+
+def paint(lines: Iterable[tuple[State, str]]) -> None:
+    """Lines on standard output; on a terminal in colour (not with NO_COLOR)."""
+    console = Console(highlight=False, soft_wrap=True) if sys.stdout.isatty() else None
+    for state, line in lines:
+        if console is None:
+            say(line)
+        else:
+            console.print(Text(in_hand(line), style=_STYLES.get(state, "red")))
+
+
+def _wanted(folder: Folder, pki: Pki) -> Wanted:
+    spec = inventory.load(folder.cluster_yml)
+    return Wanted(spec=spec, pki=pki, profiles={p.id: p for p in profiles(spec)}, now=clock.now())
+
+
+def _chosen(wanted: Wanted, hosts: Sequence[str], names: Sequence[str]) -> tuple[Profile, ...]:
+    return select.chosen(tuple(wanted.profiles.values()), hosts=hosts, names=names)
+
+
+def due(folder: Folder, hosts: Sequence[str], names: Sequence[str]) -> tuple[Due, ...]:
+    """What ``certs.ensure`` would issue."""
+    wanted = _wanted(folder, pki_dir.load(folder.pki))
+    return kept.due(wanted, kept.restarts(roles(), wanted), _chosen(wanted, hosts, names))
+
+
+def tree(folder: Folder, hosts: Sequence[str], names: Sequence[str]) -> tuple[Branch, ...]:
+    """What the PKI directory holds. PkiError when it holds nothing."""
+    wanted = _wanted(folder, existing(folder))
+    return kept.tree(wanted, kept.restarts(roles(), wanted), _chosen(wanted, hosts, names) if hosts or names else None)
+
+
+def ensure(folder: Folder, hosts: Sequence[str], names: Sequence[str]) -> tuple[tuple[Due, ...], tuple[Issued, ...]]:
+    """Issue what is missing, wrong or about to expire: why, and what was made of it. The whole directory changes or nothing."""
+    with lock.hold(folder.root, "certs.ensure"):
+        planned = due(folder, hosts, names)
+        before = pki_dir.load(folder.pki)
+        wanted = _wanted(folder, before)
+        pki, made = issue.complete(
+            before, _chosen(wanted, hosts, names), now=wanted.now, certificates=wanted.spec.certificates, entropy=SystemEntropy()
+        )
+        pki_dir.save(folder.pki, pki, made)
+    return planned, made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phrase:
+    """Where the passphrase of an export comes from; asked for at the terminal where neither is said."""
+
+    file: str = ""
+    descriptor: int = -1
+
+    def read(self) -> bytes:
+        """Raises UsageError where there is none, or where others may read it."""
+        if self.descriptor >= 0:
+            return self._of_descriptor()
+        if self.file:
+            return self._of_file()
+        if not sys.stdin.isatty():
+            raise UsageError("a passphrase is needed, and there is no terminal to ask on", hint="Say --passphrase-fd 3 3<file, or --passphrase-file.")
+        typed = getpass.getpass("passphrase of the exported file: ")
+        if typed != getpass.getpass("again: "):
+            raise UsageError("the two are not the same; nothing was written")
+        return typed.encode()
+
+    def _of_descriptor(self) -> bytes:
+        try:
+            with os.fdopen(self.descriptor, "rb") as file:
+                return file.readline().rstrip(b"\n")
+        except OSError as error:
+            hint = "For example: --passphrase-fd 3 3<passphrase-file."
+            raise UsageError(f"--passphrase-fd {self.descriptor}: {error.strerror}", hint=hint) from None
+
+    def _of_file(self) -> bytes:
+        path = Path(self.file)
+        try:
+            mode = path.stat().st_mode & 0o777
+            if mode & 0o077:
+                raise UsageError(f"{path} is readable by others (mode {mode:04o})", hint=f"Run: chmod 600 {path}")
+            return path.read_bytes().split(b"\n")[0]
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror}", hint="--passphrase-file names a file of mode 0600.") from None
+
+
+FORMATS = ("p12", "pem")
+
+
+def export_to(folder: Folder, name: str, path: Path, *, form: str, phrase: Phrase, force: bool) -> None:
+    """Write the certificate called *name* to *path*, 0600. UsageError before anything is asked or written."""
+    pki = existing(folder)
+    pair, issuer = _pair(folder, pki, name)
+    if form not in FORMATS:
+        raise UsageError(f"--format: there is no {form}", hint=f"There are {', '.join(FORMATS)}.")
+    if path.is_dir() or not path.parent.is_dir():
+        raise UsageError(f"{path} {'is a folder' if path.is_dir() else 'has no folder to lie in'}", hint="--to names the file to write.")
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists; nothing was written", hint="Say --force to replace it.")
+    trust = pki.trust(issuer)
+    content = export.pem(pair, trust) if form == "pem" else export.p12(name, pair, trust, phrase.read())
+    if force:
+        files.write_secret(path, content)
+    else:
+        files.create_secret(path, content)
+
+
+def _pair(folder: Folder, pki: Pki, name: str) -> tuple[KeyPair, str]:
+    """The pair called *name* with its CA's name; of a CA its certificate alone."""
+    if name in CAS:
+        return KeyPair(cert_pem=pki.cas[name].cert_pem), name
+    if name not in pki.pairs:
+        raise UsageError(f"--name: {folder.pki} holds no {name or 'certificate without a name'}", hint="`invoke certs.show` lists them.")
+    table = {p.id: p for p in profiles(inventory.load(folder.cluster_yml))}
+    return pki.pairs[name], table[name].issuer if name in table else CAS[0]
