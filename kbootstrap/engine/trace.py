@@ -54,7 +54,8 @@ def attribute(spec: ClusterSpec, pool: Pool, failed: Sequence[Proof], again: Aga
         fresh = {proof.pair: proof for proof in again(list(flows))}
         clock.pause(SETTLE_S)
     now = [fresh.get(proof.pair, proof) for proof in failed]
-    found = causes.of([proof for proof in now if not proof.ok], flows, watching.evidence)
+    alone = {host.name for host in hosts if not host.firewall.opens}
+    found = causes.of([proof for proof in now if not proof.ok], flows, watching.evidence, alone=alone)
     return tuple(_told(proof, found.get(proof.pair), flows, watching.evidence) for proof in now)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
 
 from kbootstrap.model.reach import Cause, Pair, Proof
@@ -14,13 +14,13 @@ from kbootstrap.plan.attribution.mend import Gap, Range
 from kbootstrap.plan.attribution.naming import Blame
 
 
-def of(failed: Sequence[Proof], flows: Mapping[Pair, Flow], hosts: Mapping[str, Evidence]) -> dict[Pair, Cause]:
-    """The cause of each pair that has one."""
+def of(failed: Sequence[Proof], flows: Mapping[Pair, Flow], hosts: Mapping[str, Evidence], *, alone: Collection[str] = ()) -> dict[Pair, Cause]:
+    """The cause of each pair that has one; the firewalls of the hosts *alone* are left to the operator."""
     blames = {proof.pair: found for proof in failed if (found := judge.blame(_case(proof, flows, hosts)))}
     groups: dict[Blame, list[Pair]] = {}
     for pair, blame in blames.items():
         groups.setdefault(blame, []).append(pair)
-    hints = {blame: naming.hint(blame, list(_gaps(blame, pairs, flows))) for blame, pairs in groups.items()}
+    hints = {blame: naming.hint(blame, list(_gaps(blame, pairs, flows)), managed=blame.host not in alone) for blame, pairs in groups.items()}
     return {pair: _cause(blame, hints[blame]) for pair, blame in blames.items()}
 
 

@@ -39,10 +39,10 @@ class Gap:
         return self.hook == "output" or self.answer
 
 
-def ours(host: str, hook: str, commands: Sequence[str]) -> str:
-    """The project's own command first, where it opens such rules; else only the foreign one, on its host."""
+def ours(host: str, hook: str, commands: Sequence[str], *, managed: bool = True) -> str:
+    """The project's own command first, where it opens such rules; else only the foreign one, on its host. Not *managed*: the inventory forbids it."""
     foreign = f"on {host}: {'; '.join(commands)}"
-    if hook not in OPENED:
+    if hook not in OPENED or not managed:
         return foreign
     apply = f"invoke firewall.apply --limit {host}"
     return apply if len(foreign) > TOO_LONG else f"{apply}   or {foreign}"

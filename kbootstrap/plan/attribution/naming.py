@@ -108,8 +108,8 @@ def _rejects(rule: Rule | None) -> bool:
     return rule is not None and rule.target == "REJECT"
 
 
-def hint(blame: Blame, gaps: Sequence[Gap]) -> str:
-    """What mends *blame* for the pairs of *gaps*."""
+def hint(blame: Blame, gaps: Sequence[Gap], *, managed: bool = True) -> str:
+    """What mends *blame* for the pairs of *gaps*; *managed*: its host's firewall is ours to open."""
     if blame.hint:
         return blame.hint
     if blame.stack == "ufw" and blame.zone.startswith("/etc/"):
@@ -118,7 +118,7 @@ def hint(blame: Blame, gaps: Sequence[Gap]) -> str:
         commands = [mend.in_zone(blame.zone, [option for gap in gaps for option in mend.firewalld(gap)])]
     else:
         commands = [command for gap in gaps for command in _commands(blame, gap)]
-    return mend.ours(blame.host, blame.hook, commands)
+    return mend.ours(blame.host, blame.hook, commands, managed=managed)
 
 
 def _commands(blame: Blame, gap: Gap) -> Iterator[str]:

@@ -53,3 +53,7 @@ def test_firewalld() -> None:
 def test_what_nobody_would_type_is_not_shown() -> None:
     assert mend.ours("m2", "input", ["x" * mend.TOO_LONG]) == "invoke firewall.apply --limit m2"
     assert mend.ours("m2", "output", ["x" * mend.TOO_LONG]).startswith("on m2: x")
+
+
+def test_a_firewall_that_is_left_to_the_operator_is_not_opened_by_us() -> None:
+    assert mend.ours("m2", "input", ["x" * mend.TOO_LONG], managed=False).startswith("on m2: x")
