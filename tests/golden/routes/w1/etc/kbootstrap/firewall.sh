@@ -10,8 +10,8 @@
 ## forward everything from 10.77.0.11, 10.77.0.12, 10.77.0.13, 10.77.0.21, 10.77.0.22, 10.244.0.0/16 (pods and services)
 set -u
 export LC_ALL=C
-version='# version 2c04478018ed1c2c'
-# version 2c04478018ed1c2c
+version='# version 75055dabb38aa23a'
+# version 75055dabb38aa23a
 tag=e172c1c6 strict='' proxy_table='ip kube-proxy' network_unit='kb-routes.service'
 self=/etc/kbootstrap/firewall.sh guard=kb-firewall-guard
 
@@ -352,11 +352,25 @@ repair() { open_chains; open_strict; mend_cluster; }
 watch() {
   [ ! -e "$self.unconfirmed" ] || systemctl -q is-active "$guard.timer" || sh "$self" rollback
   [ -e "$self" ] && command -v nft >/dev/null || exec sleep infinity
+  trap : TERM
   { echo now; while sleep 15; do echo again; done & nft monitor destroy; kill $!; } | while IFS= read -r _; do
     sh "$self" repair # as it lies there now: a later run may have brought other rules
     timeout 0.3 cat >/dev/null
     sh "$self" repair
-  done
+  done &
+  wait
+  n=0
+  while others && [ $((n += 1)) -le 40 ]; do sleep 0.05; done
+}
+# Whether anybody else of this session lives. The service's first process goes last: where the end of a control group is not told (cgroup v1 in a
+# container), systemd would wait for it in vain, and call the stop a failure.
+others() {
+  for stat in /proc/[0-9]*/stat; do
+    [ "$stat" != "/proc/$$/stat" ] && IFS= read -r line <"$stat" || continue
+    set -- ${line##*) }
+    if [ "$4" = $$ ] && [ "$1" != Z ]; then return 0; fi
+  done 2>/dev/null
+  return 1
 }
 
 open_all() { open_ufw && open_firewalld && open_chains && open_strict; }
