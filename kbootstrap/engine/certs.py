@@ -5,7 +5,7 @@ It needs no artifacts, no API server, and no certificate that is still valid.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from kbootstrap.engine import api, etcd, health, preflight
@@ -18,7 +18,7 @@ from kbootstrap.engine.prepare import Prepared, roles, stages
 from kbootstrap.engine.run import Request
 from kbootstrap.errors import Problem
 from kbootstrap.model.desired import Desired
-from kbootstrap.model.events import Note
+from kbootstrap.model.events import Listener, Note
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.pki import Issued, Pki
 from kbootstrap.model.plan import Plan
@@ -35,7 +35,6 @@ from kbootstrap.store.folder import Folder
 from kbootstrap.store.lock import hold
 
 CHECKS = ("cluster-marker", "clock")  # of the preflight: everything else is no reason to let certificates expire
-Agree = Callable[[Prepared, Plan], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,21 +70,32 @@ class Outcome:
         return self.plan.empty and not self.prepared.issued
 
 
-def renew(request: Request, asked: Asked, *, agree: Agree, dry: bool = False) -> Outcome:
-    """Issue what is due, or what is *asked* for, and bring it to the hosts. Nothing is written anywhere before *agree* said yes to the plan."""
+def renew(request: Request, asked: Asked, *, dry: bool = False) -> Outcome:
+    """Issue what is due, or what is *asked* for, and bring it to the hosts. Nothing is written anywhere before the user said yes to the plan."""
     with hold(request.folder.root, "certs.renew"):
         prepared = _renewed(request.folder, asked)
         with request.connect(prepared) as pool:
             found = look(request, prepared, pool)
+            tell(request.listener, prepared.issued)
             outcome = Outcome(prepared=prepared, plan=found.plan, applied=False)
             if dry:
                 return outcome
             if outcome.empty:
                 return replace(outcome, results=checked(prepared, pool, found))
-            if not agree(prepared, found.plan):
+            if not request.confirm(found.plan):
                 return outcome
             pki_dir.save(request.folder.pki, prepared.pki, prepared.issued)
             return replace(outcome, applied=True, results=install(request, prepared, pool, found, command="certs.renew"))
+
+
+def tell(listener: Listener, issued: Iterable[Issued]) -> None:
+    """What was signed, in memory so far: a line for each kind and reason."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for each in issued:
+        host, _, name = each.id.rpartition("/")
+        found.setdefault((name, each.reason), []).append(host or "the cluster")
+    for (name, reason), hosts in found.items():
+        listener(Note(text=f"issued: {name} of {', '.join(hosts)} ({reason})"))
 
 
 def _renewed(folder: Folder, asked: Asked) -> Prepared:

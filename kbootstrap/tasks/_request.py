@@ -15,6 +15,7 @@ from kbootstrap.errors import ConnectError, Problem, VerifyError
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Note, silent
 from kbootstrap.model.plan import Plan
+from kbootstrap.model.report import Result
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
 from kbootstrap.remote.ssh import connect
@@ -23,6 +24,7 @@ from kbootstrap.report.live import Live
 from kbootstrap.store.folder import Folder
 from kbootstrap.tasks import _timings
 from kbootstrap.tasks._common import Passwords, say
+from kbootstrap.tasks._passphrase import asking_aside
 from kbootstrap.tasks._runner import in_hand
 
 
@@ -52,7 +54,7 @@ def open_(
 
         return Pool(prepared.spec.hosts, dial, on_stop=stopped)
 
-    with nullcontext() if quiet else live:
+    with nullcontext() if quiet else live, asking_aside(aside):
         yield Request(folder=folder, listener=listener, connect=pool, confirm=asked, limit=limit, only=only, deep=deep, take_lock=take_lock)
 
 
@@ -66,15 +68,17 @@ def show(outcome: Outcome, folder: Folder, *, as_json: bool, every: bool = False
             say(f"0 changes: {text.as_wanted([problem.where for problem in outcome.picture.left_out])}")
         for line in text.results(outcome.results, every=every):
             say(line)
-    bad = [result for result in outcome.results if not result.ok]
-    if bad:
-        problems = [Problem(where=f"{r.check} {r.where}", what=r.detail, hint=r.hint) for r in bad]
-        raise VerifyError(
-            f"{len(bad)} of {len(outcome.results)} checks failed", problems=() if not as_json else problems, hint="invoke cluster.status"
-        )
+    refuse_failed(outcome.results, told=not as_json)
     if outcome.applied and not as_json:
         say("Slowest steps: " + " · ".join(f"{timing} {timing.seconds:.1f} s" for timing in _timings.slowest()))
         say(f"The cluster is up. kubectl --kubeconfig {folder.admin_conf} get nodes")
+
+
+def refuse_failed(results: Sequence[Result], *, told: bool = True) -> None:
+    """VerifyError if a check failed; *told*: each has had its line already."""
+    if bad := [result for result in results if not result.ok]:
+        problems = [Problem(where=f"{r.check} {r.where}", what=r.detail, hint=r.hint) for r in bad]
+        raise VerifyError(f"{len(bad)} of {len(results)} checks failed", problems=() if told else problems, hint="invoke cluster.status")
 
 
 def refuse_unread(left_out: Sequence[Problem]) -> None:

@@ -1,0 +1,86 @@
+"""``certs.renew`` and ``certs.rotate``: new certificates on hosts. ``certs.py`` lists them beside the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+from kbootstrap.errors import UsageError
+from kbootstrap.tasks._common import CLUSTER_HELP, find_folder, reported, say
+from kbootstrap.tasks.cluster import CHANGES, _asked, _list
+
+if TYPE_CHECKING:
+    from kbootstrap.engine.certs import Outcome
+    from kbootstrap.model.plan import Plan
+
+_HELP = {
+    "cluster": CLUSTER_HELP,
+    "yes": "do not ask",
+    "dry_run": "show what would be done, and change nothing; exit code 10 if there is something",
+    "take_lock": "take the hosts' lock from a run that is known to be dead",
+    "ask_sudo_password": "ask for sudo's password",
+    "sudo_password_fd": "read sudo's password from this file descriptor",
+}
+
+
+@task(
+    auto_shortflags=False,
+    help=_HELP
+    | {
+        "host": "issue those of these hosts (m1,w2), due or not, and touch no other host",
+        "name": "issue those of these names (apiserver,etcd-peer), due or not",
+        "all": "issue all of them, due or not",
+    },
+)
+@reported
+def renew(
+    _: Context, cluster: str = "", host: str = "", name: str = "", all: bool = False, yes: bool = False, dry_run: bool = False,
+    take_lock: bool = False, ask_sudo_password: bool = False, sudo_password_fd: int = -1,
+) -> None:  # fmt: skip
+    """Issue what is due (or what is named), install it on the hosts, restart in a safe order, and prove what is served. Works with the API down."""
+    from kbootstrap.engine import certs
+    from kbootstrap.tasks import _request
+
+    asked = certs.Asked(hosts=_list(host), names=_list(name), every=all)
+    if asked.every and (asked.hosts or asked.names):
+        raise UsageError("--all names everything already", hint="Leave --host and --name away, or --all.")
+    refused = [False]
+
+    def confirm(wanted: Plan) -> bool:
+        refused[0] = not (yes or _asked(wanted, quiet=False))
+        return not refused[0]
+
+    with _request.open_(
+        find_folder(cluster), quiet=False, ask=ask_sudo_password, fd=sudo_password_fd, limit=asked.hosts, confirm=confirm, take_lock=take_lock
+    ) as request:  # fmt: skip
+        outcome = certs.renew(request, asked, dry=dry_run)
+    if dry_run:
+        _show(outcome.plan)
+    if refused[0] or (dry_run and not outcome.empty):
+        raise Exit(code=CHANGES)
+    if not dry_run:
+        _end(outcome)
+
+
+def _show(plan: Plan) -> None:
+    from kbootstrap.report import text
+
+    for line in text.plan(plan):
+        say(line)
+
+
+def _end(outcome: Outcome) -> None:
+    """What was found behind the work; VerifyError when a check failed."""
+    from kbootstrap.report import text
+    from kbootstrap.tasks import _request
+
+    for line in text.results(outcome.results):
+        say(line)
+    _request.refuse_failed(outcome.results)
+    if outcome.applied:
+        say("Every host serves its new certificates. What else the inventory may ask for was left alone: invoke cluster.plan")
+    else:
+        say("0 certificates to issue; every host serves what the PKI holds.")
