@@ -51,7 +51,7 @@ def build(file: ClusterFile, folder: Path) -> ClusterSpec:
         endpoint=_endpoint(values.get("endpoint", {})),
         node_failure=NodeFailure(**values.get("node_failure", {})),
         etcd=Etcd(**values.get("etcd", {})),
-        certificates=Certificates(**values.get("certificates", {})),
+        certificates=Certificates(**_with_path(values.get("certificates", {}), "passphrase_file", folder)),
         artifacts=Artifacts(**artifacts),
         preflight=Preflight(**values.get("preflight", {})),
         **{key: values[key] for key in ("cloud",) if key in values},

@@ -183,6 +183,7 @@ class Certificates(_Closed):
     renew_within_days: Annotated[f.Integer, Field(ge=0, le=3650)] | None = None
     key_type: KeyType | None = None
     extra_sans: list[f.San] | None = None
+    passphrase_file: f.FilePath | None = Field(None, description="A file of mode 0600 that opens a sealed PKI directory and locked CA keys.")
 
 
 class Artifacts(_Closed):

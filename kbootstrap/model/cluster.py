@@ -256,13 +256,17 @@ class Etcd:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificates:
-    """Lifetimes in days, key type, and SANs to add to the API server's certificate."""
+    """Lifetimes in days, key type, and SANs to add to the API server's certificate.
+
+    *passphrase_file* opens a sealed PKI directory and locked CA keys, where nobody is there to be asked.
+    """
 
     ca_days: int = 3650
     leaf_days: int = 365
     renew_within_days: int = 30
     key_type: KeyType = KeyType.ECDSA
     extra_sans: tuple[str, ...] = ()
+    passphrase_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

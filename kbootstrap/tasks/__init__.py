@@ -1,16 +1,35 @@
 """Every command, a module per namespace, a function per command. Thin: options in, a call of the engine, text and an exit code out.
 
 May import anything; only ``lab.py`` and ``demo.py`` import the lab. To add a command: one function here, decorated with ``@task`` and
-``@reported`` (which adds ``--timings``), with help for every option. What is heavy is imported inside the function, so that ``--list`` stays quick.
+``@reported`` (which adds ``--timings``, and ``--passphrase-file`` beside ``--cluster``), with help for every option. What is heavy is imported
+inside the function, so that ``--list`` stays quick.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from invoke.collection import Collection
+from invoke.tasks import Task
 
-from kbootstrap.tasks import _timings, artifacts, certs, cluster, demo, firewall, inventory, kubeconfig, lab, ports, preflight, report
+from kbootstrap.tasks import (
+    _passphrase,
+    _timings,
+    artifacts,
+    certs,
+    cluster,
+    demo,
+    firewall,
+    inventory,
+    kubeconfig,
+    lab,
+    ports,
+    preflight,
+    report,
+    role,
+)
 
-MODULES = (artifacts, certs, cluster, demo, firewall, inventory, kubeconfig, lab, ports, preflight, report)
+MODULES = (artifacts, certs, cluster, demo, firewall, inventory, kubeconfig, lab, ports, preflight, report, role)
 
 
 def collection() -> Collection:
@@ -19,6 +38,13 @@ def collection() -> Collection:
     for module in MODULES:
         found.add_collection(Collection.from_module(module, auto_dash_names=False), module.__name__.rpartition(".")[2])
     for name in found.task_names:
-        found[name].help[_timings.OPTION] = _timings.HELP
-        found[name].optional = (*found[name].optional, _timings.OPTION)
+        _explain_common(found[name])
     return found
+
+
+def _explain_common(task: Task[Any]) -> None:
+    """Help for the options that ``@reported`` adds."""
+    there = task.argspec(task.body).parameters
+    task.help |= {option: text for option, text in _passphrase.HELP.items() if option in there and option not in task.help}
+    task.help[_timings.OPTION] = _timings.HELP
+    task.optional = (*task.optional, _timings.OPTION)

@@ -21,7 +21,7 @@ from invoke.exceptions import Exit
 from kbootstrap.errors import InventoryError, KbError, PrivilegeError, UsageError
 from kbootstrap.model.cluster import Host
 from kbootstrap.store.folder import Folder
-from kbootstrap.tasks import _timings
+from kbootstrap.tasks import _passphrase, _timings
 from kbootstrap.tasks._runner import in_hand
 
 P = ParamSpec("P")
@@ -40,6 +40,12 @@ JSON_HELP = "machine-readable output"
 
 def find_folder(cluster: str) -> Folder:
     """The folder of *cluster*, of KB_CLUSTER, or the only one below inventory/ (example aside). UsageError names the ones there are."""
+    found = _folder(cluster)
+    _passphrase.use_for(found)
+    return found
+
+
+def _folder(cluster: str) -> Folder:
     name = cluster or os.environ.get("KB_CLUSTER", "")
     known = sorted(path.parent.name for path in ROOT.glob("*/cluster.yml"))
     if name:
@@ -76,18 +82,22 @@ def ask(question: str) -> str:
 def reported(body: Callable[P, R]) -> Callable[P, R]:
     """Show a KbError as one block on stderr and end with its exit code; a bug as one line and the path of its trace (exit 70).
 
-    Every task gets the option ``--timings`` by it.
+    Every task gets the option ``--timings`` by it, and one that is about a cluster those of ``_passphrase``, if it has none that are called so.
     """
+    given = inspect.signature(body)
+    parameters = given.parameters
+    added = _passphrase.OPTIONS if "cluster" in parameters and not parameters.keys() & _passphrase.OPTIONS.keys() else {}
 
     @functools.wraps(body)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         options: dict[str, Any] = dict(kwargs)
-        with _timings.recording(options.pop(_timings.OPTION, ""), complain):
+        words = [options.pop(name, default) if name in added else default for name, default in _passphrase.OPTIONS.items()]
+        with _timings.recording(options.pop(_timings.OPTION, ""), complain), _passphrase.offered(*words):
             return _explained(lambda: body(*args, **options))
 
-    given = inspect.signature(body)
-    extra = inspect.Parameter(_timings.OPTION, inspect.Parameter.KEYWORD_ONLY, default="")
-    run.__signature__ = given.replace(parameters=[*given.parameters.values(), extra])  # type: ignore[attr-defined]  # where invoke looks for options
+    more = {**added, _timings.OPTION: ""}.items()
+    extra = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default) for name, default in more]
+    run.__signature__ = given.replace(parameters=[*parameters.values(), *extra])  # type: ignore[attr-defined]  # where invoke looks for options
     return run
 
 
