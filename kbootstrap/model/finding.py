@@ -13,6 +13,10 @@ class Severity(StrEnum):
     WARNING = "warning"
     WAIVED = "waived"
 
+    def counted(self, count: int) -> str:
+        """``3 warnings``, ``1 refused``."""
+        return f"{count} {self.value}{'s' if self is Severity.WARNING and count != 1 else ''}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:

@@ -92,5 +92,5 @@ def findings(values: Sequence[Finding]) -> Iterator[str]:
         yield from (f"     {label:<5} {text}" for label, text in (("seen", first.evidence), ("why", first.why)) if text)
         yield f"     waived: {first.waived}" if first.waived else f"     fix   {hint}"
     counts = {severity: sum(value.severity is severity for value in values) for severity in Severity}
-    told = ", ".join(f"{count} {severity}" for severity, count in counts.items() if count)
+    told = ", ".join(severity.counted(count) for severity, count in counts.items() if count)
     yield told or "Nothing found: every host is fit."

@@ -104,7 +104,7 @@ def _preflight(view: View) -> tuple[str, str, State, str, str]:
         return "Preflight", "preflight", State.UNKNOWN, "not run", ""
     counts = {severity: sum(each.severity is severity for each in view.findings) for severity in Severity}
     state = State.BAD if counts[Severity.REFUSED] else State.WARN if counts[Severity.WARNING] else State.OK
-    said = [f"{count} {preflight.word(severity, count)}" for severity, count in counts.items() if count]
+    said = [severity.counted(count) for severity, count in counts.items() if count]
     return "Preflight", "preflight", state, said[0] if said else "all well", ", ".join(said[1:])
 
 

@@ -25,12 +25,7 @@ def section(view: View) -> Html:
 
 def _summary(findings: Sequence[Finding]) -> str:
     counts = [(severity, sum(each.severity is severity for each in findings)) for severity in Severity]
-    return ", ".join(f"{count} {word(severity, count)}" for severity, count in counts if count) + "."
-
-
-def word(severity: Severity, count: int) -> str:
-    """``3 warnings``, ``1 refused``."""
-    return "warnings" if severity is Severity.WARNING and count != 1 else severity.value
+    return ", ".join(severity.counted(count) for severity, count in counts if count) + "."
 
 
 def _table(findings: Sequence[Finding]) -> Html:
