@@ -13,6 +13,7 @@ BLOBS: Final = f"{STATE}/blobs"
 HASHES: Final = f"{STATE}/hashes"
 BEFORE: Final = f"{STATE}/before"
 LEDGER: Final = "/etc/kbootstrap/host.json"
+ROLE_LEDGERS: Final = "/etc/kbootstrap-roles"  # of roles that no cluster has (role.apply); cluster.down leaves them alone
 FIREWALL_SCRIPT: Final = "/etc/kbootstrap/firewall.sh"  # beside the ledger: written before any other file of ours
 RUN: Final = "/run/kbootstrap"  # what each unit was started with, the lock
 
@@ -61,6 +62,11 @@ def key(name: str) -> str:
 def started(unit_name: str) -> str:
     """The record of what the unit was started with, written by its own ``ExecStartPre=``."""
     return f"{RUN}/{unit_name}.started"
+
+
+def role_ledger(role: str) -> str:
+    """The ledger of a role that is applied by itself."""
+    return f"{ROLE_LEDGERS}/{role}.json"
 
 
 def modules_load(role: str) -> str:

@@ -6,7 +6,7 @@ A failure stops its host; no later stage starts when that host counts for quorum
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from kbootstrap.catalog import paths
@@ -50,16 +50,16 @@ def ledgers(plan: Plan, observed: Mapping[str, Observed], before: Mapping[str, L
     found = {}
     for host, seen in observed.items():
         mine = [change for stage in plan.stages for one in stage.hosts if one.host == host for change in one.changes]
-        old = Ledger(cluster_id=identity.cluster_id, cluster=identity.cluster, version=identity.version, entries=before[host].entries)
+        old = replace(before[host], cluster_id=identity.cluster_id, cluster=identity.cluster, version=identity.version)
         if mine:
             found[host] = record(old, mine, seen)
     return found
 
 
 def _ledger_step(ledger: Ledger) -> tuple[Step, bytes]:
-    want = File(name=paths.LEDGER, content=ledger.dump(), mode=0o600)
+    want = File(name=ledger.path, content=ledger.dump(), mode=0o600)
     order = file_kind.commands(want, Difference(action=Action.UPDATE, reason="ledger"))
-    text = f"mkdir -p {paths.LEDGER.rsplit('/', 1)[0]} {paths.STATE} {paths.RUN}\nchmod 0700 {paths.STATE}\n{order.text}"
+    text = f"mkdir -p {ledger.path.rsplit('/', 1)[0]} {paths.STATE} {paths.RUN}\nchmod 0700 {paths.STATE}\n{order.text}"
     return ("ledger", text, 60.0), order.payload
 
 

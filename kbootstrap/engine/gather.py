@@ -12,7 +12,7 @@ from kbootstrap.model.desired import Desired
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.plan import Action, Change, Plan
 from kbootstrap.model.resource import File
-from kbootstrap.plan import before, facts, survey
+from kbootstrap.plan import before, facts, owner, survey
 from kbootstrap.remote import fuse
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
@@ -25,26 +25,29 @@ SURVEY = "survey"
 READ_DEADLINE_S = 120.0  # hashing every binary of a host anew is most of it
 
 
-def sections(desired: Desired | None, host: str, *, deep: bool, asked: str = "") -> list[tuple[str, str]]:
+def sections(desired: Desired | None, host: str, *, deep: bool, asked: str = "", ledger: str = paths.LEDGER) -> list[tuple[str, str]]:
     """(id, sh text) of everything that is read; known before the first contact. *asked* is the preflight's survey.
 
     Without *desired* nothing is asked but what the preflight judges.
     """
-    found = [(FACTS, facts.PROBE), *([(SURVEY, asked)] if asked else []), ("ledger", f"[ ! -r {paths.LEDGER} ] || cat {paths.LEDGER}\n")]
+    found = [(FACTS, facts.PROBE), *([(SURVEY, asked)] if asked else []), ("ledger", f"[ ! -r {ledger} ] || cat {ledger}\n")]
     if desired is None:
         return [*found, ("firewall", KINDS["firewall"].probe(()))] if asked else found
     found.append(("blobs", f"[ ! -d {paths.BLOBS} ] || ( cd {paths.BLOBS}; sha256sum -- * 2>/dev/null || true )\n"))
-    found.append(("before", before.probe(desired, host)))
+    found.append(("before", before.probe(desired, host)) if ledger == paths.LEDGER else ("owner", owner.probe(ledger)))
     for kind, names in desired.names(host).items():
         text = binary.probe(names, deep=True) if kind == "binary" and deep else KINDS[kind].probe(names)
         found.append((kind, text))
     return found
 
 
-def read(connection: Connection, desired: Desired | None, *, deep: bool = False, preflight: str = "") -> Observed:
-    """Read one host; *preflight* is the text of its survey. CommandError if a probe itself fails (a probe answers «absent» with exit code 0)."""
+def read(connection: Connection, desired: Desired | None, *, deep: bool = False, preflight: str = "", ledger: str = paths.LEDGER) -> Observed:
+    """Read one host; *preflight* is the text of its survey, *ledger* where the host keeps what this run may touch.
+
+    CommandError if a probe itself fails (a probe answers «absent» with exit code 0).
+    """
     marker = entropy.marker()
-    asked = sections(desired, connection.host, deep=deep, asked=preflight)
+    asked = sections(desired, connection.host, deep=deep, asked=preflight, ledger=ledger)
     epoch_s, began = clock.epoch_s(), clock.monotonic_s()
     running = connection.run(fuse.read_program(asked, marker), deadline_s=READ_DEADLINE_S)
     answers, arrived_s = {}, began
@@ -58,6 +61,7 @@ def read(connection: Connection, desired: Desired | None, *, deep: bool = False,
     kinds = {kind: KINDS[kind].parse(answers[kind]) for kind in KINDS if kind in answers}
     kinds["blob"] = _blobs(answers.get("blobs", ""))
     kinds["before"] = before.parse(answers.get("before", ""))
+    kinds["owner"] = owner.parse(answers.get("owner", ""))
     seen = facts.parse(answers[FACTS], now_s=epoch_s + (arrived_s - began) / 2)
     surveyed = survey.parse(answers.get(SURVEY, ""))
     return Observed(host=connection.host, facts=seen, survey=surveyed, ledger=answers["ledger"], kinds=kinds, seconds=took)

@@ -22,12 +22,16 @@ PATH_KINDS = ("file", "binary", "directory")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """*entries*: key (path or ``kind/name``) → ``{"kind", "before"}``; before is None (absent), a backup's path, or what was there."""
+    """*entries*: key (path or ``kind/name``) → ``{"kind", "before"}``; before is None (absent), a backup's path, or what was there.
+
+    *path*: where it lies; a role that is applied by itself has one of its own.
+    """
 
     cluster_id: str = ""
     cluster: str = ""
     version: str = ""
     entries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    path: str = paths.LEDGER
 
     @property
     def empty(self) -> bool:
@@ -39,17 +43,18 @@ class Ledger:
         return (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
 
 
-def parse(text: str, host: str) -> Ledger:
+def parse(text: str, host: str, *, path: str = paths.LEDGER) -> Ledger:
     """The ledger as it lies on *host*; empty text is an empty ledger. PreflightError if it is damaged: it decides what may be removed."""
     if not text.strip():
-        return Ledger()
+        return Ledger(path=path)
     try:
         document = json.loads(text)
         entries = {key: {"kind": entry["kind"], "before": entry["before"]} for key, entry in document["entries"].items()}
-        return Ledger(cluster_id=str(document["cluster_id"]), cluster=str(document["cluster"]), version=str(document["version"]), entries=entries)
+        identity = {name: str(document[name]) for name in ("cluster_id", "cluster", "version")}
+        return Ledger(**identity, entries=entries, path=path)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        hint = f"Restore it from a backup of the host, or move it away if the host never belonged to a cluster: {paths.LEDGER}"
-        raise PreflightError(f"{paths.LEDGER} is damaged: {type(error).__name__}: {error}", host=host, hint=hint) from error
+        hint = f"Restore it from a backup of the host, or move it away if the host never belonged to a cluster: {path}"
+        raise PreflightError(f"{path} is damaged: {type(error).__name__}: {error}", host=host, hint=hint) from error
 
 
 def stranger(ledger: Ledger, cluster_id: str) -> Problem | None:

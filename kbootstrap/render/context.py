@@ -42,8 +42,8 @@ def view(
     found: dict[str, Any] = {
         "cluster": spec.name,
         "host": host,
-        "paths": _constants(paths),
-        "names": _constants(names),
+        "paths": _PATHS,
+        "names": _NAMES,
         "http2": {"read_idle_s": timing.READ_IDLE_S, "ping_s": timing.PING_S},
     }
     found |= _node(spec, host, images)
@@ -56,8 +56,17 @@ def view(
     return found
 
 
+def alone(spec: ClusterSpec, host: Host, variables: Mapping[str, str], inputs: Inputs | None = None) -> Mapping[str, Any]:
+    """The context of a role that is applied by itself: the host, all hosts, and the role's own ``vars``; nothing of any component."""
+    found: dict[str, Any] = {"cluster": spec.name, "host": host, "hosts": spec.hosts, "vars": variables, "paths": _PATHS, "names": _NAMES}
+    return found if inputs is None else {**found, "inputs": inputs}
+
+
 def _constants(module: ModuleType) -> dict[str, str]:
     return {name: value for name, value in vars(module).items() if name.isupper() and isinstance(value, str)}
+
+
+_PATHS, _NAMES = _constants(paths), _constants(names)
 
 
 def _node(spec: ClusterSpec, host: Host, images: Mapping[str, str]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from kbootstrap.model.resource import (
 )
 from kbootstrap.pki.profiles import CAS, PLACES
 from kbootstrap.render import encryption
-from kbootstrap.render.context import Inputs, view
+from kbootstrap.render.context import Inputs, alone, view
 from kbootstrap.render.env import Renderer
 from kbootstrap.rolebook.openings import openings
 from kbootstrap.rolebook.predicates import PREDICATES
@@ -45,9 +45,12 @@ class World:
     binaries: Mapping[str, Mapping[str, Blob]]
     images: Mapping[str, Mapping[str, tuple[str, Blob | None]]]
     etcd_state: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] | None = None  # of a role that is applied by itself: its templates see these, and no component
 
     def view(self, host: Host, inputs: Inputs | None = None) -> Mapping[str, object]:
         """What a template may see."""
+        if self.variables is not None:
+            return alone(self.spec, host, self.variables, inputs)
         references = {name: ref for name, (ref, _) in self.images[host.arch].items()}
         state = self.etcd_state.get(host.name, "new")
         return view(self.spec, host, pod_ranges=self.pod_ranges, images=references, inputs=inputs, etcd_state=state)

@@ -179,4 +179,5 @@ _ROLE: Final[Mapping[str, Reader]] = {
     "service": _SERVICE,
     "services": _many(_SERVICE),
     "health": _text,
+    "vars": _pairs,
 }

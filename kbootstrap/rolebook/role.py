@@ -117,3 +117,4 @@ class RoleDef:
     manifests: tuple[ManifestDef, ...] = ()
     services: tuple[ServiceDef, ...] = ()
     health: str = ""
+    vars: tuple[tuple[str, str], ...] = ()  # what templates of a role that is applied by itself see as ``vars``

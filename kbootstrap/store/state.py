@@ -42,6 +42,11 @@ def load(path: Path) -> State:
         raise InventoryError(f"{path} is damaged: {error}", hint=f"Restore it from a backup, or from {path}.previous.") from error
 
 
+def new_id() -> str:
+    """The id of a cluster, or of an inventory that is no cluster yet: hosts keep it, so that no other inventory touches what is ours there."""
+    return str(uuid.uuid4())
+
+
 def complete(state: State, spec: ClusterSpec) -> State:
     """The state with a cluster id and the lowest free pod range for every host that has none; what is assigned never moves.
 
@@ -61,7 +66,7 @@ def complete(state: State, spec: ClusterSpec) -> State:
             hint = "Hosts that left keep theirs; one that is surely gone may be deleted below pod_ranges in state.yml."
             raise InventoryError(f"network.pods {pods} has no range left for {host.name}", hint=hint)
         ranges[host.name] = found
-    return replace(state, cluster_id=state.cluster_id or str(uuid.uuid4()), pod_ranges=ranges)
+    return replace(state, cluster_id=state.cluster_id or new_id(), pod_ranges=ranges)
 
 
 def save(path: Path, state: State) -> None:

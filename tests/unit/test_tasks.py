@@ -32,11 +32,12 @@ WANTED = {
     "lab": {"down", "ssh", "status", "up"},
     "preflight": {"list", "run"},
     "report": {"html"},
+    "role": {"apply", "plan"},
 }
 READING = (
     "artifacts.fetch", "artifacts.list", "cluster.plan", "cluster.status", "cluster.verify", "firewall.plan", "firewall.show",
     "inventory.check", "inventory.show", "lab.status",
-    "preflight.list", "preflight.run", "report.html",
+    "preflight.list", "preflight.run", "report.html", "role.plan",
 )  # fmt: skip
 
 
