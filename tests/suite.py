@@ -58,7 +58,8 @@ def steps(*, long: bool, lab: bool) -> Iterator[Step]:
     yield Step(name="format", argv=(*PYTHON, "ruff", "format", "--check", "--quiet", "."))
     yield Step(name="types", argv=(*PYTHON, "mypy"))
     pytest = (*PYTHON, "pytest", "-q", "--color=no")
-    yield Step(name="unit, cases, golden, local", argv=(*pytest, "tests", "--ignore=tests/lab"), limit_s=1800.0, shown=True)
+    quick = () if long else ("--long-s=0",)
+    yield Step(name="unit, cases, golden, local", argv=(*pytest, "tests", "--ignore=tests/lab", *quick), limit_s=1800.0, shown=True)
     if lab and long:
         passed = default_cache().parent / f"passed-{tree()}"
         argv = (*pytest, "tests/lab", f"--passed={passed}")

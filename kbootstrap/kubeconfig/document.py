@@ -20,6 +20,7 @@ except ImportError:  # PyYAML built without libyaml: the same, ten times slower
 
 from kbootstrap.errors import UsageError
 
+__all__ = ["LISTS", "Document", "SafeLoader", "compose", "dump", "mark", "named", "owner_of", "parse", "serialize"]
 EXTENSION: Final = "kbootstrap"
 LISTS: Final[Mapping[str, str]] = {"clusters": "cluster", "users": "user", "contexts": "context"}
 """Name of a list → the key that holds an entry's body."""

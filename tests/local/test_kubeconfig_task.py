@@ -77,3 +77,51 @@ def test_what_cannot_be_is_said_and_changes_nothing(
     assert caught.value.code == code
     assert message in capsys.readouterr().err
     assert not (lab / "admin.conf").exists()
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """~/.kube/config, with somebody else's context in it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    path = tmp_path / ".kube" / "config"
+    path.parent.mkdir()
+    path.write_text("# mine\ncontexts: [{name: theirs, context: {cluster: c, user: u}}]\ncurrent-context: theirs\n")
+    return path
+
+
+def test_merged_used_and_removed_again(lab: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tasks.merge(Context())
+    assert capsys.readouterr().out == (
+        f"{home} written; until now: {home}.previous\n"
+        "The current context is theirs. This cluster's: kubectl config use-context kubernetes-admin@lab-m1\n"
+    )
+    tasks.merge(Context(), use=True)
+    assert kubeconfig.read(home.read_text()).server == "https://192.0.2.11:6443"
+    tasks.remove(Context())
+    assert "The current context was kubernetes-admin@lab-m1; now there is none." in capsys.readouterr().out
+    assert kubeconfig.parse(home.read_text())["contexts"] == [{"name": "theirs", "context": {"cluster": "c", "user": "u"}}]
+    tasks.remove(Context())
+    assert capsys.readouterr().out == f"{home}: nothing of this cluster there\n"
+
+
+def test_a_foreign_entry_is_replaced_only_by_force(lab: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home.write_text("clusters: [{name: lab-m1, cluster: {server: 'https://else:1'}}]\n")
+    with pytest.raises(Exit) as caught:
+        tasks.merge(Context())
+    assert caught.value.code == 2
+    assert "the cluster 'lab-m1', which is not ours" in capsys.readouterr().err
+    tasks.merge(Context(), force=True)
+    assert kubeconfig.read(home.read_text()).server == "https://192.0.2.11:6443"
+
+
+def test_removing_needs_only_the_clusters_id(lab: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (lab / "state.yml").write_text("cluster_id: the-id\n")
+    tasks.merge(Context(), file=str(home.with_name("other")))
+    (lab / "pki/ca/ca.crt").unlink()
+    tasks.remove(Context(), file=str(home.with_name("other")))
+    assert "7 entries removed" in capsys.readouterr().out
+    (lab / "state.yml").unlink()
+    with pytest.raises(Exit):
+        tasks.remove(Context())
+    assert "no entry can be known as this cluster's" in capsys.readouterr().err

@@ -5,12 +5,16 @@ from __future__ import annotations
 import shutil
 import stat
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kbootstrap import kubeconfig
-from kbootstrap.store import operator_kubeconfig
+from kbootstrap.catalog import names
+from kbootstrap.pki import inspect
+from kbootstrap.store import operator_kubeconfig, state
+from kbootstrap.store.folder import Folder
 from kbootstrap.testing.builders import a_cluster, a_pki
 
 
@@ -46,6 +50,19 @@ def test_a_damaged_one_is_written_anew_and_kept(path: Path, damage: bytes) -> No
     operator_kubeconfig.write(path, a_cluster(), a_pki())
     assert _current(path) == "kubernetes-admin@lab-m1"
     assert path.with_name("admin.conf.previous").read_bytes() == damage
+
+
+def test_an_entry_is_known_as_ours_by_the_clusters_id_and_by_every_ca_that_it_ever_had(path: Path) -> None:
+    folder, pki, old, older = Folder(root=path.parent), a_pki(), a_pki(1, 0).ca(names.ETCD_CA).cert_pem, a_pki(1, 0).ca(names.FRONT_PROXY_CA).cert_pem
+    before = operator_kubeconfig.owner(folder, pki)
+    assert before == inspect.fingerprint(pki.ca(names.CLUSTER_CA).cert_pem)
+    state.save(folder.state, state.State(cluster_id="the-id"))
+    assert operator_kubeconfig.owner(folder, pki) == "the-id"
+    rotated = replace(pki, former={names.CLUSTER_CA: old}, retired={names.CLUSTER_CA: older + old})
+    found = operator_kubeconfig.owners(folder, rotated)
+    assert found == {"the-id", before, inspect.fingerprint(old), inspect.fingerprint(older)}
+    assert operator_kubeconfig.write(path, a_cluster(), pki)
+    assert {kubeconfig.owner_of(e["cluster"]) for e in kubeconfig.parse(path.read_text())["clusters"]} == {"the-id"}
 
 
 @pytest.mark.skipif(not shutil.which("kubectl"), reason="needs kubectl, which only a user's machine must have")

@@ -1,0 +1,59 @@
+"""What the tasks of ``kubeconfig`` share; imported late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from kbootstrap import inventory, kubeconfig
+from kbootstrap.errors import PkiError, UsageError
+from kbootstrap.model.cluster import ClusterSpec
+from kbootstrap.model.pki import Pki, Profile
+from kbootstrap.pki import issue
+from kbootstrap.pki.profiles import profiles
+from kbootstrap.store import clock, kubectl_config, lock, operator_kubeconfig, pki_dir, state
+from kbootstrap.store.entropy import SystemEntropy
+from kbootstrap.store.folder import Folder
+from kbootstrap.tasks._common import say
+
+
+def issued(folder: Folder, spec: ClusterSpec, wanted: Sequence[Profile]) -> Pki:
+    """The cluster's PKI with everything *wanted* in it, saved; the caller holds the cluster's lock. PkiError where there is no PKI yet."""
+    pki = pki_dir.load(folder.pki)
+    if pki.is_empty:
+        raise PkiError(f"{folder.pki} holds no certificates yet", hint="They are made by the first `invoke cluster.up`.")
+    pki, made = issue.complete(pki, wanted, now=clock.now(), certificates=spec.certificates, entropy=SystemEntropy())
+    pki_dir.save(folder.pki, pki, made)
+    return pki
+
+
+@contextmanager
+def fresh(folder: Folder, command: str, *, master: str = "") -> Iterator[tuple[ClusterSpec, Pki, bool]]:
+    """With the cluster's lock held: its spec and PKI, an admin.conf that is up to date, and whether it had to be written."""
+    spec = inventory.load(folder.cluster_yml)
+    if master and master not in [host.name for host in spec.masters]:
+        raise UsageError(f"{folder.cluster_yml} has no master {master}", hint=f"It has {', '.join(host.name for host in spec.masters)}.")
+    with lock.hold(folder.root, command):
+        pki = issued(folder, spec, [profile for profile in profiles(spec) if profile.kubeconfig == "admin"])
+        yield spec, pki, operator_kubeconfig.write(folder.admin_conf, spec, pki, current=master)
+
+
+def owners(folder: Folder) -> frozenset[str]:
+    """Every mark of this cluster. A PKI that cannot be read is no hindrance where there is the cluster's id. UsageError where there is neither."""
+    try:
+        found = operator_kubeconfig.owners(folder, pki_dir.load(folder.pki))
+    except PkiError:
+        found = frozenset({state.load(folder.state).cluster_id}) - {""}
+    if not found:
+        raise UsageError(f"{folder.root} holds neither {folder.state.name} nor a PKI: no entry can be known as this cluster's")
+    return found
+
+
+def tell(found: kubectl_config.Files, edited: kubeconfig.Edited, written: Sequence[Path], *, verb: str) -> None:
+    """What became of the user's files."""
+    for path in written:
+        kept = f"; until now: {path}{kubectl_config.PREVIOUS}" if Path(f"{path}{kubectl_config.PREVIOUS}").exists() else ""
+        say(f"{path} {verb}{kept}" if verb == "written" else f"{path}: {edited.entries} entries {verb}{kept}")
+    if not written:
+        say(f"{found.home} is up to date" if verb == "written" else f"{', '.join(map(str, found.paths))}: nothing of this cluster there")
