@@ -12,10 +12,11 @@ from invoke.tasks import task
 
 from kbootstrap.errors import UsageError
 from kbootstrap.tasks._certs_acting import renew
+from kbootstrap.tasks._certs_elsewhere import csr, install
 from kbootstrap.tasks._common import CLUSTER_HELP, JSON_HELP, find_folder, reported, say
 from kbootstrap.tasks.cluster import _list
 
-__all__ = ("check", "ensure", "export", "plan", "renew", "show")
+__all__ = ("check", "csr", "ensure", "export", "install", "plan", "renew", "show")
 CHANGES = 10
 SELECTION = {"host": "only certificates of these hosts (m1,w2)", "name": "only certificates of these names (apiserver,etcd-peer)"}
 _WAY_IN = {"ask_sudo_password": "ask for sudo's password", "sudo_password_fd": "read sudo's password from this file descriptor"}
