@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from kbootstrap.catalog import names
-from kbootstrap.engine import cluster, health
+from kbootstrap.engine import bindings, cluster, health
 from kbootstrap.engine.prepare import Prepared
 from kbootstrap.errors import ApplyError
 from kbootstrap.model.cluster import Host
@@ -15,11 +14,9 @@ from kbootstrap.model.facts import Observed
 from kbootstrap.model.plan import CLUSTER, Plan
 from kbootstrap.model.report import Result
 from kbootstrap.model.resource import Node
-from kbootstrap.pki import issue
 from kbootstrap.plan.build import ADD_ONS
 from kbootstrap.remote.pool import Pool
-from kbootstrap.store import clock, pki_dir
-from kbootstrap.store.entropy import SystemEntropy
+from kbootstrap.store import clock
 
 PATIENCE_S = 330.0  # kubelet's longest back-off, and a little
 SETTLING_S = 60.0
@@ -43,7 +40,7 @@ def ask(prepared: Prepared, pool: Pool, observed: Mapping[str, Observed], listen
     return "", None
 
 
-def _leader(prepared: Prepared, pool: Pool) -> Host:
+def healthy_master(prepared: Prepared, pool: Pool) -> Host:
     """A master whose API server answers: asked for a while, since what was just changed may still be settling. ApplyError when none does."""
     end = clock.monotonic_s() + SETTLING_S
     while True:
@@ -67,15 +64,12 @@ def apply(prepared: Prepared, pool: Pool, listener: Listener, plan: Plan, *, wit
         return
     began = clock.monotonic_s()
     listener(StageStarted(stage=ADD_ONS))
-    leader = _leader(prepared, pool)
-    bindings = {b.name for b in prepared.desired.bootstrap}
+    leader = healthy_master(prepared, pool)
     connection = pool.connection(leader)
-    if any(c.resource is not None and c.resource.name in bindings for c in changes):
-        pair, issued = issue.bootstrap_admin(prepared.pki, now=clock.now(), entropy=SystemEntropy())
-        pki_dir.record(prepared.folder.pki, (issued,))
-        ca_pem = prepared.pki.trust(names.CLUSTER_CA)
-        cluster.bootstrap(connection, leader, cluster=prepared.spec.name, ca_pem=ca_pem, pair=pair, bindings=prepared.desired.bootstrap)
-    rest = [c for c in changes if c.resource is not None and c.resource.name not in bindings]
+    first = [c for c in changes if bindings.needed(prepared, [c])]
+    if first:
+        bindings.make(prepared, connection, leader)
+    rest = [c for c in changes if c.resource is not None and c not in first]
     if rest:
         cluster.apply(connection, leader, rest)
     listener(StageFinished(stage=ADD_ONS, seconds=clock.monotonic_s() - began))

@@ -84,3 +84,45 @@ def _end(outcome: Outcome) -> None:
         say("Every host serves its new certificates. What else the inventory may ask for was left alone: invoke cluster.plan")
     else:
         say("0 certificates to issue; every host serves what the PKI holds.")
+
+
+@task(
+    auto_shortflags=False,
+    help=_HELP
+    | {
+        "ca": "what is rotated: cluster, etcd, front-proxy or service-account (the key that signs tokens)",
+        "restart_workloads": "restart the Deployments, DaemonSets and StatefulSets whose pods run since before and use it",
+        "leave_workloads": "go on although such pods, which are listed, may lose the API until somebody restarts them",
+    },
+)
+@reported
+def rotate(
+    _: Context, ca: str, cluster: str = "", yes: bool = False, dry_run: bool = False, restart_workloads: bool = False,
+    leave_workloads: bool = False, take_lock: bool = False, ask_sudo_password: bool = False, sudo_password_fd: int = -1,
+) -> None:  # fmt: skip
+    """Replace a CA, or the key of tokens, while the cluster serves: trust both, reissue, drop the old one. Goes on where it was interrupted."""
+    from kbootstrap.engine import rotate as rotating
+    from kbootstrap.tasks import _request
+
+    if ca not in rotating.KINDS:
+        raise UsageError(f"--ca: there is no {ca or '«»'}", hint=f"There are {', '.join(rotating.KINDS)}.")
+    asked = rotating.Asked(name=rotating.KINDS[ca], restart_workloads=restart_workloads, leave_workloads=leave_workloads)
+    with _request.open_(
+        find_folder(cluster),
+        quiet=False,
+        ask=ask_sudo_password,
+        fd=sudo_password_fd,
+        confirm=lambda wanted: yes or _asked(wanted, quiet=False),
+        take_lock=take_lock,
+    ) as request:
+        outcome = rotating.run(request, asked, dry=dry_run)
+    if dry_run:
+        for line in outcome.lines:
+            say(line)
+    if dry_run or not outcome.agreed:
+        raise Exit(code=CHANGES)
+    if outcome.waits:
+        say(f"Stopped before anything is cut off: {len(outcome.held)} pods and {len(outcome.tokens)} secrets, listed above, know only what goes.")
+        say(f"Restart them and run it again, or: invoke certs.rotate --ca {ca} --restart-workloads (or --leave-workloads)")
+        raise Exit(code=CHANGES)
+    say(f"The rotation of {asked.name} is at its end.")

@@ -1,0 +1,217 @@
+"""``certs.rotate``: a new CA, or a new key of tokens, while the cluster serves: all trust both, the new one signs, the old one goes.
+
+Each step is a change of the PKI on this machine's disk, brought to every host, and proven. How far a rotation is can be read from that PKI
+(``pki.rotate.phase``), so the same command goes on wherever it was interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from kbootstrap.catalog import names
+from kbootstrap.engine import certs
+from kbootstrap.engine.certs_check import issued as issued_of
+from kbootstrap.engine.consumers import Pods
+from kbootstrap.engine.contact import contact
+from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.run import Request
+from kbootstrap.errors import Problem, VerifyError
+from kbootstrap.model.events import Note, StageFinished, StageStarted
+from kbootstrap.model.pki import SERVICE_ACCOUNT, Issued, Pki
+from kbootstrap.model.plan import Plan
+from kbootstrap.model.report import Result
+from kbootstrap.model.resource import File, Service
+from kbootstrap.pki import inspect, issue, rotate
+from kbootstrap.pki.profiles import profiles
+from kbootstrap.pki.rotate import Phase
+from kbootstrap.plan import consumers
+from kbootstrap.plan.consumers import Old
+from kbootstrap.remote.pool import Pool
+from kbootstrap.store import clock, pki_dir
+from kbootstrap.store.entropy import SystemEntropy
+from kbootstrap.store.lock import hold
+
+REREAD_S = 180.0  # a kubelet renews the file of a token within 90 s of its own restart, and client-go reads it once a minute
+KINDS = {"cluster": names.CLUSTER_CA, "etcd": names.ETCD_CA, "front-proxy": names.FRONT_PROXY_CA, "service-account": SERVICE_ACCOUNT}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """*name* is of KINDS' values. What runs in pods since before is restarted, or left to itself; neither: the rotation stops before it matters."""
+
+    name: str
+    restart_workloads: bool = False
+    leave_workloads: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One change of the PKI; *pki* is what it is afterwards."""
+
+    title: str
+    meaning: str
+    pki: Pki
+    issued: tuple[Issued, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """*steps* were ahead. *held* are the pods, and *tokens* the secrets, because of which it stopped; both empty when it is at its end."""
+
+    steps: tuple[Step, ...]
+    lines: tuple[str, ...] = ()
+    agreed: bool = True
+    results: tuple[Result, ...] = ()
+    held: tuple[Old, ...] = ()
+    tokens: tuple[str, ...] = ()
+
+    @property
+    def waits(self) -> bool:
+        return bool(self.held or self.tokens)
+
+
+def run(request: Request, asked: Asked, *, dry: bool = False) -> Outcome:
+    """The whole rotation, or what of it is left. Nothing is written anywhere before the user said yes to the first step's plan."""
+    with hold(request.folder.root, "certs.rotate"):
+        known, pki = contact(request.folder), issued_of(request.folder)
+        prepared = certs.wants(known, pki)
+        with request.connect(prepared) as pool:
+            now = certs.look(request, prepared, pool)
+            ahead = steps(known, pki, asked.name, pending=not now.plan.empty)
+            outcome = Outcome(steps=ahead, lines=tuple(lines(known, pki, ahead, now.plan)))
+            if dry:
+                return outcome
+            for line in outcome.lines:
+                request.listener(Note(text=line))
+            first = certs.look(request, certs.wants(known, ahead[0].pki), pool, again=True)
+            if not request.confirm(first.plan):
+                return replace(outcome, agreed=False)
+            return _Rotating(request=request, asked=asked, pool=pool, known=known).all(pki, outcome)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rotating:
+    """A rotation under way, on open connections."""
+
+    request: Request
+    asked: Asked
+    pool: Pool
+    known: Prepared
+
+    def all(self, pki: Pki, outcome: Outcome) -> Outcome:
+        """Every step of *outcome*, the first from *pki*; or until one would cut off pods."""
+        results: tuple[Result, ...] = ()
+        for step in outcome.steps:
+            if step.pki != pki:
+                held, tokens = self._cut_off(certs.wants(self.known, pki), step)
+                if (held or tokens) and not self.asked.leave_workloads:
+                    return replace(outcome, results=results, held=held, tokens=tokens)
+            results = self._step(pki, step)
+            pki = step.pki
+        return replace(outcome, results=results)
+
+    def _step(self, before: Pki, step: Step) -> tuple[Result, ...]:
+        """One change: on this machine's disk, on the hosts, proven, and followed by what reads it. VerifyError when a check fails."""
+        listener, began = self.request.listener, clock.monotonic_s()
+        listener(StageStarted(stage=step.title))
+        certs.tell(listener, step.issued)
+        if step.pki != before:
+            pki_dir.replace(self.request.folder.pki, before, step.pki, step.issued)
+        prepared = certs.wants(self.known, step.pki, step.issued)
+        found = certs.look(self.request, prepared, self.pool, again=True)
+        results = certs.install(self.request, prepared, self.pool, found, command="certs.rotate")
+        if bad := [result for result in results if not result.ok]:
+            problems = [Problem(where=f"{r.check} {r.where}", what=r.detail, hint=r.hint) for r in bad]
+            raise VerifyError(f"{len(bad)} checks failed behind {step.title}", problems=problems, hint="Mend them; the same command then goes on.")
+        self._followed(self._pods(prepared), step.pki, tuple(found.observed))
+        listener(StageFinished(stage=step.title, seconds=clock.monotonic_s() - began))
+        return results
+
+    def _pods(self, prepared: Prepared) -> Pods:
+        return Pods(prepared=prepared, pool=self.pool, listener=self.request.listener)
+
+    def _followed(self, pods: Pods, pki: Pki, hosts: Sequence[str]) -> None:
+        """What reads the change in its own time: the bundles of all namespaces, the kubelets' tokens; then the pods that are ours to restart."""
+        name, phase = self.asked.name, rotate.phase(pki, self.asked.name)
+        if name == names.CLUSTER_CA:
+            pods.wait_for_bundles()
+        if (name, phase) == (SERVICE_ACCOUNT, Phase.REISSUE):
+            pods.renew_tokens(hosts)
+        if (name, phase) in ((names.CLUSTER_CA, Phase.TRUST), (SERVICE_ACCOUNT, Phase.REISSUE)):
+            old = pods.old(name)
+            pods.restart([pod for pod in old if pod.namespace == consumers.SYSTEM or self.asked.restart_workloads])
+
+    def _cut_off(self, prepared: Prepared, step: Step) -> tuple[tuple[Old, ...], tuple[str, ...]]:
+        """The pods that run since before, and the tokens nobody renews, which *step* may cut off: from then on every API server shows a certificate
+        of the new CA, or accepts tokens of the new key only."""
+        name, listener = self.asked.name, self.request.listener
+        if (name, rotate.phase(step.pki, name)) not in ((names.CLUSTER_CA, Phase.REISSUE), (SERVICE_ACCOUNT, Phase.IDLE)):
+            return (), ()
+        pods = self._pods(prepared)
+        held, tokens = pods.old(name), pods.legacy_tokens() if name == SERVICE_ACCOUNT else ()
+        for pod in held:
+            listener(Note(text=f"runs since before, and may not read the new one by itself: {pod}", warning=True))
+        for token in tokens:
+            listener(Note(text=f"dies with the old key: the token in the secret {token}", warning=True))
+        if held and name == SERVICE_ACCOUNT and self.asked.leave_workloads:
+            listener(Note(text=f"waits {REREAD_S:.0f} s: kubelets renew the tokens of these pods, and what reads them again does so"))
+            clock.pause(REREAD_S)
+        return held, tokens
+
+
+def steps(known: Prepared, pki: Pki, name: str, *, pending: bool) -> tuple[Step, ...]:
+    """What is ahead of *pki*. *pending*: hosts differ from it; then the step that it stands for is done again, even the last."""
+    table, now, entropy = profiles(known.spec), clock.now(), SystemEntropy()
+    phase, found = rotate.phase(pki, name), list[Step]()
+    if phase is Phase.IDLE and pending and name in pki.retired:
+        return (_dropped(pki, name),)
+    if phase is Phase.IDLE:
+        begun, issued = rotate.begin(pki, name, now=now, certificates=known.spec.certificates, entropy=entropy)
+        found.append(_trusted(begun, name, issued))
+        pki = begun
+    elif phase is Phase.TRUST:
+        found.append(_trusted(pki, name))
+    if phase in (Phase.IDLE, Phase.TRUST):
+        pki, issued = issue.complete(rotate.promote(pki, name), table, now=now, certificates=known.spec.certificates, entropy=entropy)
+        found.append(_reissued(pki, name, issued))
+    else:
+        found.append(_reissued(pki, name))
+    return (*found, _dropped(_without_orphans(rotate.drop(pki, name)), name))
+
+
+def _trusted(pki: Pki, name: str, issued: tuple[Issued, ...] = ()) -> Step:
+    return Step(title="TRUST", meaning=f"a new {name} is trusted beside the old one, which still signs", pki=pki, issued=issued)
+
+
+def _reissued(pki: Pki, name: str, issued: tuple[Issued, ...] = ()) -> Step:
+    return Step(title="REISSUE", meaning=f"the new {name} signs; the old one is still trusted", pki=pki, issued=issued)
+
+
+def _dropped(pki: Pki, name: str) -> Step:
+    return Step(title="DROP", meaning=f"the old {name} is trusted no more", pki=pki)
+
+
+def _without_orphans(pki: Pki) -> Pki:
+    """Pairs that only the CA that goes has signed (of hosts and users that the inventory lacks) go with it: nothing accepts them any more."""
+    cas = [ca.cert_pem for ca in pki.cas.values()] + [text for each, text in pki.former.items() if each != SERVICE_ACCOUNT]
+    return replace(pki, pairs={i: pair for i, pair in pki.pairs.items() if any(inspect.is_signed_by(pair.cert_pem, ca) for ca in cas)})
+
+
+def lines(known: Prepared, pki: Pki, ahead: Sequence[Step], now: Plan) -> Iterator[str]:
+    """What each of the steps *ahead* changes: the first is compared with what lies on the hosts (*now* what lacks there), the others with it."""
+    before = certs.wants(known, pki)
+    for number, step in enumerate(ahead, 1):
+        after = certs.wants(known, step.pki)
+        units: dict[str, list[str]] = {}
+        files = 0
+        for host in known.spec.hosts:
+            there = {resource.key: resource for resource in before.desired.resources(host.name)}
+            changed = [resource for resource in after.desired.resources(host.name) if there.get(resource.key) != resource]
+            files += sum(isinstance(resource, File) for resource in changed)
+            for unit in (resource.name.removesuffix(".service") for resource in changed if isinstance(resource, Service)):
+                units.setdefault(unit, []).append(host.name)
+        again = f", {sum(1 for _ in now.changes())} changes of it not yet done" if number == 1 and not now.empty else ""
+        what = "; ".join(f"{unit} on {', '.join(hosts)}" for unit, hosts in units.items()) or "nothing"
+        yield f"{step.title}: {step.meaning}{again}. {len(step.issued)} signatures, {files} files; restarts {what}."
+        before = after
