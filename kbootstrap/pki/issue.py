@@ -65,10 +65,15 @@ def bootstrap_admin(pki: Pki, *, now: datetime, entropy: Entropy, minutes: int =
 
     The pair stays in memory; the record goes to the ledger (``store.pki_dir.record``) before the pair is used.
     """
+    life = timedelta(minutes=minutes)
+    return client(pki, BOOTSTRAP, now=now, life=life, kind=KeyType.ECDSA, entropy=entropy, reason=f"{BREAK_GLASS_GROUP} for {minutes} minutes")
+
+
+def client(pki: Pki, profile: Profile, *, now: datetime, life: timedelta, kind: KeyType, entropy: Entropy, reason: str) -> tuple[KeyPair, Issued]:
+    """A certificate that no PKI directory keeps, for *life*; its record goes to the ledger (``store.pki_dir.record``) before the pair is used."""
     now = now.replace(microsecond=0)
-    why = f"{BREAK_GLASS_GROUP} for {minutes} minutes"
-    ca = _signers(pki, [(BOOTSTRAP, why)], now)[BOOTSTRAP.issuer]
-    return ca.sign(BOOTSTRAP, now=now, life=timedelta(minutes=minutes), kind=KeyType.ECDSA, entropy=entropy, reason=why)
+    ca = _signers(pki, [(profile, reason)], now)[profile.issuer]
+    return ca.sign(profile, now=now, life=life, kind=kind, entropy=entropy, reason=reason)
 
 
 def supplied_admin(pki: Pki, now: datetime) -> KeyPair | None:
@@ -81,8 +86,13 @@ def supplied_admin(pki: Pki, now: datetime) -> KeyPair | None:
 
 
 def unable_to_bind(pki: Pki, now: datetime) -> str:
-    """Why the first bindings cannot be made; empty when they can."""
-    return "" if supplied_admin(pki, now) else _unable(pki, BOOTSTRAP.issuer, now)
+    """Why the first bindings cannot be made; empty when they can. A locked key is opened to see; PkiError when it does not open."""
+    if supplied_admin(pki, now):
+        return ""
+    why = _unable(pki, BOOTSTRAP.issuer, now)
+    if not why:
+        _signer(pki, BOOTSTRAP.issuer)
+    return why
 
 
 def _found(pki: Pki, *, now: datetime, certificates: Certificates, entropy: Entropy) -> tuple[Pki, tuple[Issued, ...]]:
