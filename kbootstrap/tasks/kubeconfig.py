@@ -1,4 +1,4 @@
-"""Kubeconfigs: ``admin``, ``merge``, ``remove``. Offline: no host is asked."""
+"""Kubeconfigs of the operator, of people and of hosts. Offline unless a task's first line says that hosts are read or changed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from kbootstrap.tasks._common import CLUSTER_HELP, find_folder, reported, say
+from kbootstrap.tasks.cluster import _list
 
+_WAY_IN = {"ask_sudo_password": "ask for sudo's password", "sudo_password_fd": "read sudo's password from this file descriptor"}
 _FILE = {"file": "this kubeconfig; by default what kubectl reads: the list in KUBECONFIG, else ~/.kube/config"}
 
 
@@ -74,3 +76,49 @@ def remove(_: Context, cluster: str = "", file: str = "") -> None:
         say(f"The current context was {edited.cleared}; {f'now it is {edited.current}' if edited.current else 'now there is none'}.")
     for name in edited.dangling:
         say(f"The context {name} is yours and stays; it leads to an entry that is gone.")
+
+
+@task(
+    auto_shortflags=False,
+    help={
+        "cluster": CLUSTER_HELP,
+        "name": "who it is for: the user's name in the cluster",
+        "groups": "groups of the user, comma-separated; RBAC can bind them",
+        "ttl": "how long it is good for: 90m, 24h, 7d",
+        "namespace": "the default namespace; bindings are made in it instead of cluster-wide",
+        "server": "only this way to the API: a master's name, or an https:// URL that the API's certificates allow; by default all",
+        "to": "the file to write; by default inventory/<cluster>/users/<name>.conf",
+        "token": "a token of a service account instead of a certificate: deleting the account revokes it",
+        "bind": "bind these cluster roles to the user (view, edit, admin, cluster-admin …), comma-separated",
+        "force": "replace a file that is no kubeconfig of this cluster",
+        **_WAY_IN,
+    },
+)
+@reported
+def user(
+    _: Context, cluster: str = "", name: str = "", groups: str = "", ttl: str = "24h", namespace: str = "", server: str = "", to: str = "",
+    token: bool = False, bind: str = "", force: bool = False, ask_sudo_password: bool = False, sudo_password_fd: int = -1,
+) -> None:  # fmt: skip
+    """Make a kubeconfig for somebody: a certificate, offline, or a token (--token); rights by --bind. Asks hosts only for a token or a binding."""
+    from pathlib import Path
+
+    from kbootstrap.engine import people
+    from kbootstrap.errors import UsageError
+    from kbootstrap.kubeconfig.people import Person, binding
+    from kbootstrap.kubeconfig.people import ttl as life
+    from kbootstrap.tasks import _request
+
+    if not name:
+        raise UsageError("--name: for whom?", hint="For example: invoke kubeconfig.user --name alice --ttl 24h --bind view")
+    folder = find_folder(cluster)
+    person = Person(name=name, groups=_list(groups), ttl=life(ttl), namespace=namespace, roles=_list(bind), token=token)
+    path = Path(to) if to else folder.root / "users" / f"{name.replace('/', '_')}.conf"
+    with _request.open_(folder, quiet=False, ask=ask_sudo_password, fd=sudo_password_fd) as request:
+        made = people.give(request, person, server=server, to=path, force=force)
+    say(f"{made.path} written: {made.user} until {made.not_after:%Y-%m-%d %H:%M} UTC")
+    for role in person.roles:
+        say(f"  {role} {f'in {person.namespace}' if person.namespace else 'in the whole cluster'}, by {binding(person, role)}")
+    if not person.roles:
+        say("  It may do nothing yet beyond what its groups may. --bind view gives it a role.")
+    if not token:
+        say("  A certificate cannot be taken back before it ends: remove its bindings, or rotate the CA. Give short lives.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from invoke.exceptions import Exit
 
 from kbootstrap import inventory, kubeconfig
 from kbootstrap.model.pki import Pki
-from kbootstrap.pki import issue
+from kbootstrap.pki import inspect, issue
 from kbootstrap.pki.profiles import profiles
 from kbootstrap.store import clock, pki_dir
 from kbootstrap.store.entropy import SystemEntropy
@@ -125,3 +126,54 @@ def test_removing_needs_only_the_clusters_id(lab: Path, home: Path, capsys: pyte
     with pytest.raises(Exit):
         tasks.remove(Context())
     assert "no entry can be known as this cluster's" in capsys.readouterr().err
+
+
+def test_a_persons_file_is_signed_offline_recorded_and_closed(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tasks.user(Context(), name="alice", groups="devs,ops", ttl="36h", namespace="team-a", server="m2")
+    path = lab / "users/alice.conf"
+    access = kubeconfig.read(path.read_text())
+    found = inspect.describe(access.pair.cert_pem)
+    assert (access.context, access.server, access.namespace) == ("alice@lab", "https://192.0.2.12:6443", "team-a")
+    assert (found.common_name, found.organizations, found.usages) == ("alice", frozenset({"devs", "ops"}), frozenset({"client"}))
+    assert abs(found.not_after - clock.now() - timedelta(hours=36)) < timedelta(minutes=1)
+    assert [p.stat().st_mode & 0o777 for p in (path.parent, path)] == [0o700, 0o600]
+    entry = pki_dir.ledger(lab / "pki")[-1]
+    assert (entry.id, entry.subject, entry.groups, entry.serial) == ("user:alice", "alice", ("devs", "ops"), found.serial)
+    assert "inventory/lab/users/alice.conf written: alice until " in capsys.readouterr().out
+    tasks.user(Context(), name="alice")  # ours alone: renewed, and the old one kept
+    assert path.with_name("alice.conf.previous").exists()
+
+
+@pytest.mark.parametrize("content", ["", "apiVersion: v1\n", "not a kubeconfig", "a: [", "users: [{name: theirs, user: {}}]\n"])
+def test_a_file_that_is_not_ours_stays_unless_forced(lab: Path, content: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = lab.parent / "file"
+    path.write_text(content)
+    signed = len(pki_dir.ledger(lab / "pki"))
+    with pytest.raises(Exit) as caught:
+        tasks.user(Context(), name="alice", to=str(path))
+    assert (caught.value.code, path.read_text(), len(pki_dir.ledger(lab / "pki"))) == (2, content, signed)
+    assert "is no kubeconfig of this cluster alone" in capsys.readouterr().err
+    tasks.user(Context(), name="alice", to=str(path), force=True)
+    assert kubeconfig.read(path.read_text()).context == "alice@lab-m1"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "--name: for whom?"),
+        ({"name": "alice", "groups": "system:masters"}, "system:masters belongs to the cluster itself"),
+        ({"name": "alice", "ttl": "100000d"}, "before the certificate"),
+        ({"name": "alice", "server": "https://192.0.2.99:6443"}, "192.0.2.99 is not in the API servers' certificates"),
+    ],
+)
+def test_what_nobody_may_have_is_refused_and_nothing_is_signed(
+    *, lab: Path, options: dict[str, str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signed = len(pki_dir.ledger(lab / "pki"))
+    with pytest.raises(Exit) as caught:
+        tasks.user(Context(), **options)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+    assert len(pki_dir.ledger(lab / "pki")) == signed
+    assert not (lab / "users").exists()
