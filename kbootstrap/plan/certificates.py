@@ -167,15 +167,17 @@ def _renewed(wanted: Wanted, disks: Mapping[str, bytes], profile_id: str) -> boo
 
 
 def _units(wanted: Wanted, look: Look) -> Iterator[Row]:
-    """What no port shows: clients' certificates and what is trusted. A unit that was started with another content still uses that."""
-    names = {held.file.name: held.name for held in look.held}
+    """What no port shows: clients' certificates and what is trusted. A unit that was started before the disk got the operator's still uses another.
+
+    Where the disk has not got it either, the file's own row says so.
+    """
+    files = {each.file.name: each for each in look.held}
     shown = {socket.certificate for socket in look.served}
     for unit, started in look.seen.started.items():
-        changed = [path for path, sha in started.items() if path in names and _now(look, path) not in ("", sha)]
-        for name in dict.fromkeys(names[path] for path in changed if names[path] not in shown):
-            paths = [path for path in changed if names[path] == name]
-            found = Fault(state=State.NOT_RESTARTED, text=f"was started with another {' and '.join(paths)}")
-            yield _row(wanted, look.host.name, name, unit, found, unit=unit)
+        changed = [files[path] for path, sha in started.items() if path in files and sha != files[path].file.sha256 == _now(look, path)]
+        for name in dict.fromkeys(each.name for each in changed if each.name not in shown):
+            paths = " and ".join(each.file.name for each in changed if each.name == name)
+            yield _row(wanted, look.host.name, name, unit, Fault(state=State.NOT_RESTARTED, text=f"was started with another {paths}"), unit=unit)
 
 
 def _now(look: Look, path: str) -> str:
