@@ -23,7 +23,7 @@ from typing import Any
 import yaml
 
 from kbootstrap.catalog import ports
-from kbootstrap.errors import KbError
+from kbootstrap.errors import CommandError, KbError
 from kbootstrap.remote.connection import Connection, Stream
 
 RATE_PER_S = 20
@@ -31,6 +31,7 @@ CLIENTS = 10  # each its own connection: what hangs for one does not slow down t
 FRESH = 5  # every so many requests a client makes a new connection
 ANSWER_S = 30.0
 SERVER_NAME = "kubernetes"
+GONE = (http.client.RemoteDisconnected, ssl.SSLEOFError, ssl.SSLZeroReturnError, BrokenPipeError, ConnectionResetError)
 
 
 class Closed(Exception):
@@ -50,7 +51,7 @@ class Load:
         return f"{self.made} requests, {self.retried} retried, {len(self.lost)} lost, slowest {self.slowest_s:.2f} s"
 
 
-class _Tls(io.RawIOBase):
+class _Tls:
     """TLS over a stream that a host dialled; what ``http.client`` takes for a socket."""
 
     def __init__(self, stream: Stream, context: ssl.SSLContext) -> None:
@@ -77,10 +78,7 @@ class _Tls(io.RawIOBase):
         if data := self._outgoing.read():
             self._stream.sendall(data)
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
+    def read_into(self, buffer: Any) -> int:
         try:
             return int(self._until_done(self._tls.read, len(buffer), buffer))
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
@@ -90,11 +88,23 @@ class _Tls(io.RawIOBase):
         self._until_done(self._tls.write, data)
 
     def makefile(self, *_: Any, **__: Any) -> io.BufferedReader:
-        return io.BufferedReader(self)
+        return io.BufferedReader(_Reader(self))
 
     def close(self) -> None:
-        super().close()
         self._stream.close()
+
+
+class _Reader(io.RawIOBase):
+    """What is said on a connection; an answer closes it at its end, the connection stays."""
+
+    def __init__(self, tls: _Tls) -> None:
+        self._tls = tls
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._tls.read_into(buffer)
 
 
 class _Client:
@@ -129,13 +139,20 @@ class _Client:
     def _once(self) -> None:
         method, path, body = self._request()
         head = f"{method} {path} HTTP/1.1\r\nHost: {SERVER_NAME}\r\nContent-Type: application/apply-patch+yaml\r\nContent-Length: {len(body)}\r\n\r\n"
+        stream = self._connection.dial("127.0.0.1", ports.API.number, timeout_s=ANSWER_S) if self._tls is None else None
         try:
-            self._tls = self._tls or _Tls(self._connection.dial("127.0.0.1", ports.API.number, timeout_s=ANSWER_S), self._context())
+            if stream is not None:
+                self._tls = _Tls(stream, self._context())
+            assert self._tls is not None
             self._tls.sendall(head.encode() + body)
             answer = http.client.HTTPResponse(self._tls, method=method)  # type: ignore[arg-type]  # all that it needs of a socket is makefile
             answer.begin()
-        except (http.client.RemoteDisconnected, ssl.SSLEOFError, ssl.SSLZeroReturnError, BrokenPipeError, ConnectionResetError) as error:
+        except GONE as error:
             raise Closed(f"closed: {error}") from error
+        except CommandError as error:  # nothing can be sent any more, or nothing came for long
+            if "no answer" in error.message:
+                raise
+            raise Closed(error.message) from error
         said = answer.read()
         if answer.status not in (200, 201):
             raise ValueError(f"{method} {answer.status} {said[:200]!r}")
