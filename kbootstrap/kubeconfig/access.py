@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from kbootstrap.errors import UsageError
@@ -30,12 +30,10 @@ def read(text: str, context: str = "") -> Access:
     return _resolved(document, context or document.get("current-context") or "")
 
 
-def contexts(text: str, owners: Collection[str]) -> Iterator[Access]:
-    """Every context of *text* that one of *owners* marked, in its order. Raises UsageError as ``read`` does, when it is reached."""
-    document = parse(text)
-    for name, entry in named(document, "contexts").items():
-        if owner_of(entry.get("context")) in owners:
-            yield _resolved(document, name)
+def contexts(text: str, owners: Collection[str]) -> tuple[str, ...]:
+    """The names of the contexts of *text* that one of *owners* marked, in their order."""
+    entries = named(parse(text), "contexts")
+    return tuple(name for name, entry in entries.items() if owner_of(entry.get("context")) in owners)
 
 
 def _resolved(document: Document, name: str) -> Access:

@@ -15,7 +15,6 @@ from kbootstrap.store import files, state
 from kbootstrap.store.folder import Folder
 
 PREVIOUS: Final = ".previous"
-_END: Final = b"-----END CERTIFICATE-----"
 
 
 def write(path: Path, spec: ClusterSpec, pki: Pki, *, current: str = "") -> bool:
@@ -42,7 +41,7 @@ def owners(folder: Folder, pki: Pki) -> frozenset[str]:
     """Every mark by which an entry is this cluster's: its id, and each CA that it has or had, which marked entries once."""
     chains = [pki.cas[names.CLUSTER_CA].cert_pem] if names.CLUSTER_CA in pki.cas else []
     chains += [kept[names.CLUSTER_CA] for kept in (pki.former, pki.retired) if names.CLUSTER_CA in kept]
-    marks = {inspect.fingerprint(block + _END) for chain in chains for block in chain.split(_END)[:-1]}
+    marks = {inspect.fingerprint(block) for chain in chains for block in inspect.blocks(chain)}
     return frozenset(marks | {state.load(folder.state).cluster_id}) - {""}
 
 

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kbootstrap import inventory, kubeconfig
+from kbootstrap.engine import kubeconfig_check
+from kbootstrap.engine.kubeconfig_check import Row
 from kbootstrap.errors import PkiError, UsageError
 from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.model.pki import Pki, Profile
@@ -48,6 +50,30 @@ def owners(folder: Folder) -> frozenset[str]:
     if not found:
         raise UsageError(f"{folder.root} holds neither {folder.state.name} nor a PKI: no entry can be known as this cluster's")
     return found
+
+
+def checked(folder: Folder, file: str, days: int | None) -> tuple[Row, ...]:
+    """Every context of the cluster in *file* (its admin.conf, when empty), tried. UsageError where there is none."""
+    path = Path(file) if file else folder.admin_conf
+    certificates = inventory.load(folder.cluster_yml).certificates
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}", hint="invoke kubeconfig.admin") from error
+    rows = kubeconfig_check.check(text, owners(folder), certificates, days=days)
+    if not rows:
+        raise UsageError(f"{path} has no context of this cluster", hint="invoke kubeconfig.merge brings them.")
+    return rows
+
+
+def table(rows: Sequence[Row]) -> Iterator[str]:
+    """A line for each context, and the command that mends it."""
+    width = max(len(row.context) for row in rows)
+    for row in rows:
+        left = "" if row.days_left is None or row.days_left < 0 else f"; {row.days_left:.1f} days left"
+        yield f"{row.context:<{width}}  {row.verdict:<11}  {row.detail}{left}"
+    for hint in dict.fromkeys(row.hint for row in rows if row.hint):
+        yield f"  {hint}"
 
 
 def tell(found: kubectl_config.Files, edited: kubeconfig.Edited, written: Sequence[Path], *, verb: str) -> None:

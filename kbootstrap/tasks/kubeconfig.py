@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json as encoder
+
 from invoke.context import Context
+from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from kbootstrap.tasks._common import CLUSTER_HELP, find_folder, reported, say
+from kbootstrap.tasks._common import CLUSTER_HELP, JSON_HELP, find_folder, reported, say
 from kbootstrap.tasks.cluster import _list
 
 _WAY_IN = {"ask_sudo_password": "ask for sudo's password", "sudo_password_fd": "read sudo's password from this file descriptor"}
@@ -76,6 +79,31 @@ def remove(_: Context, cluster: str = "", file: str = "") -> None:
         say(f"The current context was {edited.cleared}; {f'now it is {edited.current}' if edited.current else 'now there is none'}.")
     for name in edited.dangling:
         say(f"The context {name} is yours and stays; it leads to an entry that is gone.")
+
+
+@task(
+    auto_shortflags=False,
+    help={
+        "cluster": CLUSTER_HELP,
+        "file": "this kubeconfig; by default inventory/<cluster>/admin.conf",
+        "days": "what ends within so many days is expiring; by default what the next run would renew",
+        "json": JSON_HELP,
+    },
+)
+@reported
+def check(_: Context, cluster: str = "", file: str = "", days: int = -1, json: bool = False) -> None:
+    """Try every context of the cluster from here: server, its CA and SANs, the credential, days left. Exit code 0: fine, 10: expiring, 11: wrong."""
+    from kbootstrap.engine import kubeconfig_check
+    from kbootstrap.tasks import _kubeconfig
+
+    rows = _kubeconfig.checked(find_folder(cluster), file, days if days >= 0 else None)
+    if json:
+        say(encoder.dumps({"contexts": [row.data() for row in rows]}, indent=1))
+    else:
+        for line in _kubeconfig.table(rows):
+            say(line)
+    if code := kubeconfig_check.exit_code(rows):
+        raise Exit(code=code)
 
 
 @task(

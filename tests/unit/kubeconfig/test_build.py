@@ -84,4 +84,4 @@ def test_a_token_stands_in_for_a_certificate() -> None:
 
 def test_only_contexts_with_our_mark_are_listed() -> None:
     text = kubeconfig.merge("contexts: [{name: theirs, context: {cluster: c, user: u}}]", OURS)
-    assert [access.context for access in kubeconfig.contexts(text, {"the cluster's id"})] == [f"kubernetes-admin@lab-m{n}" for n in (1, 2, 3)]
+    assert kubeconfig.contexts(text, {"the cluster's id"}) == tuple(f"kubernetes-admin@lab-m{n}" for n in (1, 2, 3))
