@@ -261,14 +261,14 @@ FIREWALL_CMD = Case(
 )
 STRICT = {"firewall": {"strict": True}}
 CASES = {
-    "nftables": (90, NFT),
-    "nftables-3+2": (130, replace(NFT, masters=3)),
-    "nftables-vxlan": (90, replace(NFT, options={"network": {"plugin": "vxlan"}})),
-    "iptables": (90, Case(rules=IPTABLES, reload=f"iptables -P INPUT ACCEPT; iptables -F; iptables -X; {IPTABLES}", lost=True)),
+    "nftables": (100, NFT),
+    "nftables-3+2": (150, replace(NFT, masters=3)),
+    "nftables-vxlan": (110, replace(NFT, options={"network": {"plugin": "vxlan"}})),
+    "iptables": (70, Case(rules=IPTABLES, reload=f"iptables -P INPUT ACCEPT; iptables -F; iptables -X; {IPTABLES}", lost=True)),
     "iptables-legacy": (90, Case(rules=LEGACY, reload=f"iptables-legacy -P INPUT ACCEPT; {LEGACY_GONE}; {LEGACY}", lost=True, state=STATE + SAVED)),
     "ufw": (90, Case(rules=UFW, reload="ufw reload", packages=("ufw",))),
     "firewalld": (90, FIREWALL_CMD),
-    "strict": (90, Case(rules="", reload="true", options=STRICT)),
+    "strict": (70, Case(rules="", reload="true", options=STRICT)),
     "strict-firewalld": (90, replace(FIREWALL_CMD, options=STRICT, translated=False)),
 }
 
