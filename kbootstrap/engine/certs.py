@@ -73,19 +73,23 @@ class Outcome:
 def renew(request: Request, asked: Asked, *, dry: bool = False) -> Outcome:
     """Issue what is due, or what is *asked* for, and bring it to the hosts. Nothing is written anywhere before the user said yes to the plan."""
     with hold(request.folder.root, "certs.renew"):
-        prepared = _renewed(request.folder, asked)
-        with request.connect(prepared) as pool:
-            found = look(request, prepared, pool)
-            tell(request.listener, prepared.issued)
-            outcome = Outcome(prepared=prepared, plan=found.plan, applied=False)
-            if dry:
-                return outcome
-            if outcome.empty:
-                return replace(outcome, results=checked(prepared, pool, found))
-            if not request.confirm(found.plan):
-                return outcome
-            pki_dir.save(request.folder.pki, prepared.pki, prepared.issued)
-            return replace(outcome, applied=True, results=install(request, prepared, pool, found, command="certs.renew"))
+        return bring(request, _renewed(request.folder, asked), command="certs.renew", dry=dry)
+
+
+def bring(request: Request, prepared: Prepared, *, command: str, dry: bool = False) -> Outcome:
+    """What *prepared* wants of the hosts, shown, agreed to, saved and installed; the caller holds the cluster's lock."""
+    with request.connect(prepared) as pool:
+        found = look(request, prepared, pool)
+        tell(request.listener, prepared.issued)
+        outcome = Outcome(prepared=prepared, plan=found.plan, applied=False)
+        if dry:
+            return outcome
+        if outcome.empty:
+            return replace(outcome, results=checked(prepared, pool, found))
+        if not request.confirm(found.plan):
+            return outcome
+        pki_dir.save(request.folder.pki, prepared.pki, prepared.issued)
+        return replace(outcome, applied=True, results=install(request, prepared, pool, found, command=command))
 
 
 def tell(listener: Listener, issued: Iterable[Issued]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
@@ -14,7 +15,9 @@ from kbootstrap.tasks.cluster import CHANGES, _asked, _list
 
 if TYPE_CHECKING:
     from kbootstrap.engine.certs import Outcome
+    from kbootstrap.engine.run import Request
     from kbootstrap.model.plan import Plan
+    from kbootstrap.store.folder import Folder
 
 _HELP = {
     "cluster": CLUSTER_HELP,
@@ -42,21 +45,30 @@ def renew(
 ) -> None:  # fmt: skip
     """Issue what is due (or what is named), install it on the hosts, restart in a safe order, and prove what is served. Works with the API down."""
     from kbootstrap.engine import certs
-    from kbootstrap.tasks import _request
 
     asked = certs.Asked(hosts=_list(host), names=_list(name), every=all)
     if asked.every and (asked.hosts or asked.names):
         raise UsageError("--all names everything already", hint="Leave --host and --name away, or --all.")
+    carry_out(
+        find_folder(cluster), lambda request: certs.renew(request, asked, dry=dry_run), limit=asked.hosts, yes=yes, dry_run=dry_run,
+        take_lock=take_lock, ask=ask_sudo_password, fd=sudo_password_fd,
+    )  # fmt: skip
+
+
+def carry_out(
+    folder: Folder, work: Callable[[Request], Outcome], *, limit: tuple[str, ...], yes: bool, dry_run: bool, take_lock: bool, ask: bool, fd: int
+) -> None:
+    """*work* with the user's consent, and what it found; what a dry run would do. Exit code 10: something is to be done still."""
+    from kbootstrap.tasks import _request
+
     refused = [False]
 
     def confirm(wanted: Plan) -> bool:
         refused[0] = not (yes or _asked(wanted, quiet=False))
         return not refused[0]
 
-    with _request.open_(
-        find_folder(cluster), quiet=False, ask=ask_sudo_password, fd=sudo_password_fd, limit=asked.hosts, confirm=confirm, take_lock=take_lock
-    ) as request:  # fmt: skip
-        outcome = certs.renew(request, asked, dry=dry_run)
+    with _request.open_(folder, quiet=False, ask=ask, fd=fd, limit=limit, confirm=confirm, take_lock=take_lock) as request:
+        outcome = work(request)
     if dry_run:
         _show(outcome.plan)
     if refused[0] or (dry_run and not outcome.empty):

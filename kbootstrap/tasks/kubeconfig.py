@@ -85,6 +85,57 @@ def remove(_: Context, cluster: str = "", file: str = "") -> None:
     auto_shortflags=False,
     help={
         "cluster": CLUSTER_HELP,
+        "all": "of every host",
+        "limit": "only of these hosts (m1,w2)",
+        "to": "the folder to write to; by default inventory/<cluster>/kubeconfigs",
+    },
+)
+@reported
+def write(_: Context, cluster: str = "", all: bool = False, limit: str = "", to: str = "") -> None:
+    """Write the kubeconfigs of a cluster's hosts, and admin.conf, into a folder: byte for byte what the hosts get, and no host is touched."""
+    from pathlib import Path
+
+    from kbootstrap.engine import kubeconfigs
+    from kbootstrap.errors import UsageError
+
+    if all == bool(limit):
+        raise UsageError("kubeconfig.write: of which hosts?", hint="Say --all, or --limit m1,w1.")
+    folder = find_folder(cluster)
+    written = kubeconfigs.write(folder, Path(to) if to else folder.root / "kubeconfigs", limit=_list(limit))
+    for path, anew in written.items():
+        say(f"{path} {'written' if anew else 'is up to date'}")
+
+
+@task(
+    auto_shortflags=False,
+    help={
+        "cluster": CLUSTER_HELP,
+        "limit": "only on these hosts (m1,w2)",
+        "yes": "do not ask",
+        "dry_run": "show what would be done, and change nothing; exit code 10 if there is something",
+        "take_lock": "take the hosts' lock from a run that is known to be dead",
+        **_WAY_IN,
+    },
+)
+@reported
+def install(
+    _: Context, cluster: str = "", limit: str = "", yes: bool = False, dry_run: bool = False, take_lock: bool = False,
+    ask_sudo_password: bool = False, sudo_password_fd: int = -1,
+) -> None:  # fmt: skip
+    """Bring the kubeconfigs to the hosts and restart what reads them, in a safe order; changes hosts, and nothing on them but that."""
+    from kbootstrap.engine import kubeconfigs
+    from kbootstrap.tasks import _certs_acting as acting
+
+    acting.carry_out(
+        find_folder(cluster), lambda request: kubeconfigs.install(request, dry=dry_run), limit=_list(limit), yes=yes, dry_run=dry_run,
+        take_lock=take_lock, ask=ask_sudo_password, fd=sudo_password_fd,
+    )  # fmt: skip
+
+
+@task(
+    auto_shortflags=False,
+    help={
+        "cluster": CLUSTER_HELP,
         "file": "this kubeconfig; by default inventory/<cluster>/admin.conf",
         "days": "what ends within so many days is expiring; by default what the next run would renew",
         "json": JSON_HELP,

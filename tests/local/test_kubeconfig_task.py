@@ -11,6 +11,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from kbootstrap import inventory, kubeconfig
+from kbootstrap.catalog import names
 from kbootstrap.model.pki import Pki
 from kbootstrap.pki import inspect, issue
 from kbootstrap.pki.profiles import profiles
@@ -177,3 +178,21 @@ def test_what_nobody_may_have_is_refused_and_nothing_is_signed(
     assert message in capsys.readouterr().err
     assert len(pki_dir.ledger(lab / "pki")) == signed
     assert not (lab / "users").exists()
+
+
+def test_every_file_of_the_cluster_is_written_as_the_hosts_get_it(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tasks.write(Context(), all=True)
+    spec, pki, folder = inventory.load(lab / "cluster.yml"), pki_dir.load(lab / "pki"), lab / "kubeconfigs"
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*.conf")}
+    master = {"admin.conf", "controller-manager.conf", "scheduler.conf", "kubelet.conf", "kube-proxy.conf"}
+    assert found == {"admin.conf", "w1/kubelet.conf", "w1/kube-proxy.conf", *(f"{m}/{name}" for m in ("m1", "m2", "m3") for name in master)}
+    for host, component, pair in (("m2", "scheduler", "m2/scheduler-client"), ("w1", "kubelet", "w1/kubelet-client"), ("m1", "admin", "admin")):
+        text = kubeconfig.for_host(spec, spec.host(host), component, ca_pem=pki.trust(names.CLUSTER_CA), pair=pki.pair(pair))
+        assert (folder / host / f"{component}.conf").read_text() == text
+    assert (folder / "admin.conf").read_bytes() == (lab / "admin.conf").read_bytes()
+    assert {path.stat().st_mode & 0o777 for path in folder.rglob("*.conf")} == {0o600}
+    capsys.readouterr()
+    tasks.write(Context(), limit="w1")
+    assert capsys.readouterr().out.count("is up to date") == 3
+    with pytest.raises(Exit):
+        tasks.write(Context())

@@ -28,7 +28,7 @@ WANTED = {
     "demo": {"down", "up"},
     "firewall": {"apply", "plan", "remove", "show"},
     "inventory": {"check", "from_ansible", "from_vagrant", "new", "schema", "show", "trust"},
-    "kubeconfig": {"admin"},
+    "kubeconfig": {"admin", "check", "install", "merge", "remove", "user", "write"},
     "lab": {"down", "ssh", "status", "up"},
     "preflight": {"list", "run"},
     "report": {"html"},
