@@ -32,7 +32,8 @@ _ROTATE: Final = "invoke certs.rotate --name {name}"
 _OF_AUTHORITIES: Final = {
     State.EXPIRING: _ROTATE,
     State.EXPIRED: _ROTATE,
-    State.FOREIGN_CA: "A host is never the source of a CA: if this cluster's is lost, restore it (invoke certs.restore), else invoke cluster.up.",
+    State.FOREIGN_CA: "If this PKI is the cluster's: remove that file on {hosts} and invoke cluster.up. Else bring the right one back, "
+    "invoke certs.restore.",
 }
 _MARKS: Final = {State.OK: "ok", State.EXPIRING: " !"}
 
@@ -66,7 +67,7 @@ def repair(state: State, certificate: str, hosts: Sequence[str], unit: str = "")
     if state in _PLAIN:
         return _PLAIN[state].format(hosts=named, unit=unit)
     if certificate in _AUTHORITIES:
-        return _OF_AUTHORITIES.get(state, f"invoke cluster.up --limit {named}").format(name=certificate)
+        return _OF_AUTHORITIES.get(state, f"invoke cluster.up --limit {named}").format(name=certificate, hosts=named)
     if state in _SIGN:
         return f"invoke certs.renew{f' --host {named}' if named else ''} --name {certificate}"
     return f"invoke cluster.up --limit {named}"
