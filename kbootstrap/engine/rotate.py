@@ -17,6 +17,7 @@ from kbootstrap.engine.contact import contact
 from kbootstrap.engine.prepare import Prepared
 from kbootstrap.engine.run import Request
 from kbootstrap.errors import Problem, VerifyError
+from kbootstrap.model.certificate import AUTHORITIES
 from kbootstrap.model.events import Note, StageFinished, StageStarted
 from kbootstrap.model.pki import SERVICE_ACCOUNT, Issued, Pki
 from kbootstrap.model.plan import Plan
@@ -33,7 +34,7 @@ from kbootstrap.store.entropy import SystemEntropy
 from kbootstrap.store.lock import hold
 
 REREAD_S = 180.0  # a kubelet renews the file of a token within 90 s of its own restart, and client-go reads it once a minute
-KINDS = {"cluster": names.CLUSTER_CA, "etcd": names.ETCD_CA, "front-proxy": names.FRONT_PROXY_CA, "service-account": SERVICE_ACCOUNT}
+KINDS = AUTHORITIES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

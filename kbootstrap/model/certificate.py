@@ -5,6 +5,23 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from kbootstrap.catalog import names
+from kbootstrap.model.pki import SERVICE_ACCOUNT
+
+AUTHORITIES: Final = {
+    "cluster": names.CLUSTER_CA,
+    "etcd": names.ETCD_CA,
+    "front-proxy": names.FRONT_PROXY_CA,
+    "service-account": SERVICE_ACCOUNT,
+}
+"""What can be rotated, as ``certs.rotate --ca`` calls it → its name in the PKI."""
+_KINDS: Final = {name: kind for kind, name in AUTHORITIES.items()}
+
+
+def rotation(name: str) -> str:
+    """The command that replaces the CA called *name*."""
+    return f"invoke certs.rotate --ca {_KINDS[name]}"
+
 
 class State(StrEnum):
     """One word for each way in which a certificate can be wrong; ``certs.check`` shows it, ``--json`` carries it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from kbootstrap.model.certificate import State
+from kbootstrap.model.certificate import State, rotation
 from kbootstrap.model.pki import SERVICE_ACCOUNT, KeyPair, Pki, Profile
 from kbootstrap.pki import inspect, layout, locked
 from kbootstrap.pki.inspect import Fault, describe
@@ -107,4 +107,4 @@ def _due(profile: Profile, why: str, table: Units, *, symbol: str) -> Due:
 def _ending(wanted: Wanted) -> Iterator[Due]:
     for name, ca in wanted.pki.cas.items():
         if (found := authority(wanted, ca.cert_pem)) is not GOOD:
-            yield Due(symbol="!", id=name, reason=found.text, hint=f"invoke certs.rotate --name {name}")
+            yield Due(symbol="!", id=name, reason=found.text, hint=rotation(name))

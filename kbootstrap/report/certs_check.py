@@ -7,15 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kbootstrap.catalog import names
 from kbootstrap.errors import ConnectError
-from kbootstrap.model.certificate import HARMLESS, State
-from kbootstrap.model.pki import SERVICE_ACCOUNT
+from kbootstrap.model.certificate import AUTHORITIES, HARMLESS, State, rotation
 
 EXPIRING_CODE: Final = 10
 WRONG_CODE: Final = 11
 PKI: Final = "pki"
-_AUTHORITIES: Final = frozenset({names.CLUSTER_CA, names.ETCD_CA, names.FRONT_PROXY_CA, SERVICE_ACCOUNT})
 _SIGN: Final = frozenset(
     {
         State.EXPIRING, State.EXPIRED, State.NOT_YET_VALID, State.FOREIGN_CA, State.WRONG_CHAIN, State.WRONG_SUBJECT, State.SAN_MISSING,
@@ -28,10 +25,9 @@ _PLAIN: Final = {
     State.NOT_SERVED: "On {hosts}: journalctl -u {unit} -n 50",
     State.FORMER_CA: "invoke certs.rotate goes on where it stopped.",
 }
-_ROTATE: Final = "invoke certs.rotate --name {name}"
 _OF_AUTHORITIES: Final = {
-    State.EXPIRING: _ROTATE,
-    State.EXPIRED: _ROTATE,
+    State.EXPIRING: "{rotation}",
+    State.EXPIRED: "{rotation}",
     State.FOREIGN_CA: "If this PKI is the cluster's: remove that file on {hosts} and invoke cluster.up. Else bring the right one back, "
     "invoke certs.restore.",
 }
@@ -66,8 +62,8 @@ def repair(state: State, certificate: str, hosts: Sequence[str], unit: str = "")
     named = ",".join(name for name in hosts if name)
     if state in _PLAIN:
         return _PLAIN[state].format(hosts=named, unit=unit)
-    if certificate in _AUTHORITIES:
-        return _OF_AUTHORITIES.get(state, f"invoke cluster.up --limit {named}").format(name=certificate, hosts=named)
+    if certificate in AUTHORITIES.values():
+        return _OF_AUTHORITIES.get(state, f"invoke cluster.up --limit {named}").format(rotation=rotation(certificate), hosts=named)
     if state in _SIGN:
         return f"invoke certs.renew{f' --host {named}' if named else ''} --name {certificate}"
     return f"invoke cluster.up --limit {named}"

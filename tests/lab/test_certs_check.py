@@ -109,6 +109,8 @@ def test_pythons_tls_takes_what_every_port_of_a_master_serves(cluster: Cluster, 
             context.wrap_socket(plain, server_hostname=str(m1.address)) as tls,
         ):
             assert tls.version() == "TLSv1.3"
+            if port is ports.ETCD_PEER:
+                continue  # etcd hangs up on a peer whose address is not in its certificate, and this is not m2
             tls.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             assert tls.recv(8) == b"HTTP/1.1", f"port {port.number} takes the client's certificate too"
 
@@ -218,9 +220,11 @@ def renew_without_a_restart(plants: Plants) -> None:
 
 
 @pytest.mark.long(seconds=150)
-def test_a_planted_mismatch_of_each_kind_is_named_and_nothing_else_and_up_mends_them(claim: Claim, of_lab: Callable[[labs.Lab], Cluster]) -> None:
+def test_a_planted_mismatch_of_each_kind_is_named_and_nothing_else_and_up_mends_them(
+    claim: Claim, of_lab: Callable[[labs.Lab], Cluster], tmp_path: Path
+) -> None:
     with claim("kbcc") as name:
-        cluster = of_lab(labs.up(name=name, masters=1, workers=1))
+        cluster = of_lab(labs.up(name=name, masters=1, workers=1, inventory=tmp_path / name))
         cluster.up()
         assert bad(check(cluster)) == set()
         plants = Plants(cluster)
