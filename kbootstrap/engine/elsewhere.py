@@ -21,7 +21,7 @@ from kbootstrap.store.entropy import SystemEntropy
 from kbootstrap.store.folder import Folder
 
 _CERTIFICATES: Final = frozenset({".crt", ".pem", ".cer", ".der", ".p7b", ".p7c"})
-_HOW_TO_BEGIN: Final = "`invoke certs.install --ca cluster-ca FILE` gives it a CA of yours; the first `invoke cluster.up` makes its own."
+_HOW_TO_BEGIN: Final = "`invoke certs.install --ca cluster FILE` gives it a CA of yours; the first `invoke cluster.up` makes its own."
 
 
 def for_leaves(folder: Folder, *, hosts: Sequence[str] = (), chosen: Sequence[str] = ()) -> Mapping[str, bytes]:
@@ -77,7 +77,7 @@ def give(folder: Folder, name: str, content: bytes, key_pem: bytes) -> tuple[str
 
 def write(to: Path, requests: Mapping[str, bytes]) -> tuple[Path, ...]:
     """``m1/apiserver`` → ``m1.apiserver.csr`` in the folder *to*, which is made. A request holds no secret."""
-    to.mkdir(parents=True, exist_ok=True)
+    files.make_folder(to)
     written = []
     for request_id, pem in requests.items():
         path = to / f"{request_id.replace('/', '.')}.csr"

@@ -16,6 +16,8 @@ from typing import Final, TypeVar
 from kbootstrap.errors import PkiError
 from kbootstrap.model.cluster import Certificates
 from kbootstrap.model.pki import SERVICE_ACCOUNT, Entropy, Issued, KeyPair, Pki, root
+from kbootstrap.pki import locked
+from kbootstrap.pki.issue import CA_KEYS
 from kbootstrap.pki.profiles import CAS
 from kbootstrap.pki.sign import new_ca, token_keys
 
@@ -53,8 +55,17 @@ def begin(
     elif successor is None:
         life = timedelta(days=certificates.ca_days)
         made = new_ca(name, now=now.replace(microsecond=0), life=life, kind=certificates.key_type, entropy=entropy, reason=_REASON)
-        successor, issued = made[0], (made[1],)
+        successor, issued = _locked_alike(pki, name, made[0], entropy), (made[1],)
     return replace(pki, upcoming={**pki.upcoming, name: successor}), issued
+
+
+def _locked_alike(pki: Pki, name: str, successor: KeyPair, entropy: Entropy) -> KeyPair:
+    """*successor* under the passphrase that the CA called *name* has; it opens that one first, so that a slip of the finger locks nobody out."""
+    if not locked.is_locked(pki.cas[name].key_pem):
+        return successor
+    passphrase = pki.unlock(CA_KEYS)
+    locked.open_(pki.cas[name].key_pem, passphrase)
+    return replace(successor, key_pem=locked.lock(successor.key_pem, passphrase, entropy))
 
 
 def promote(pki: Pki, name: str) -> Pki:

@@ -35,7 +35,7 @@ class Vault:
         """The content of the file *path* (inside the directory), of which the disk holds *kept*. PkiError when it cannot be opened."""
         if not seal.is_sealed_file(kept):
             if self.whole:
-                raise PkiError(f"{self.root / path} is not sealed, as all files here are", hint="Somebody put it there. If it was you: certs.seal.")
+                raise PkiError(f"{self.root / path} is not sealed, as all files here are", hint="Somebody put it there. If it was you, remove it, and put it in after `invoke certs.unseal`.")
             return kept
         if not self.key:
             raise PkiError(f"{self.root / path} is sealed, and {self.root / HEADER} is missing", hint="Restore it from a backup.")
@@ -53,7 +53,7 @@ def of(root: Path) -> Vault:
     except FileNotFoundError:
         return Vault(root=root)
     try:
-        key = seal.open_(header, passphrase.ask(_what(root)))
+        key = seal.open_(header, passphrase.ask(title(root)))
     except PkiError as error:
         raise PkiError(f"{root}: {error.message}", hint=error.hint) from error
     return Vault(root=root, key=key, whole=seal.header(header).note == _WHOLE)
@@ -66,7 +66,7 @@ def is_sealed(root: Path) -> bool:
 
 def seal_all(root: Path, *, cost: int = seal.COST) -> int:
     """Seal every file of *root*, or what a run that was killed left; how many were. Asks for the passphrase. The caller holds the lock."""
-    word = passphrase.ask(_what(root))
+    word = passphrase.ask(title(root))
     vault = of(root)
     key = vault.key or seal.new_key(SystemEntropy())
     _write_header(root, key, word, _ON_ITS_WAY, cost)
@@ -79,7 +79,7 @@ def unseal_all(root: Path) -> int:
     """Open every file of *root* for good; how many were sealed. PkiError when it is not sealed."""
     if not is_sealed(root):
         raise PkiError(f"{root} is not sealed")
-    word = passphrase.ask(_what(root))
+    word = passphrase.ask(title(root))
     vault = of(root)
     _write_header(root, vault.key, word, _ON_ITS_WAY, seal.header((root / HEADER).read_bytes()).cost)
     done = _rewrite(Vault(root=root, key=vault.key), sealed=False)
@@ -117,5 +117,6 @@ def _write_header(root: Path, key: bytes, word: bytes, note: str, cost: int) -> 
     files.sync([root])
 
 
-def _what(root: Path) -> str:
+def title(root: Path) -> str:
+    """What a passphrase is asked for."""
     return f"the PKI directory {root}"

@@ -20,7 +20,7 @@ _REQUESTS = "requests"
         "cluster": CLUSTER_HELP,
         "host": "requests for certificates of these hosts (m1,w2), due or not",
         "name": "requests for certificates of these names (apiserver,bootstrap-admin), due or not",
-        "ca": "a request for an intermediate CA of a new cluster: cluster-ca, etcd-ca or front-proxy-ca",
+        "ca": "a request for an intermediate CA of a new cluster: cluster, etcd or front-proxy",
         "to": "the folder for the requests; by default inventory/<cluster>/requests",
     },
 )
@@ -51,7 +51,7 @@ def csr(_: Context, cluster: str = "", host: str = "", name: str = "", ca: str =
     auto_shortflags=False,
     help={
         "path": "a file with a signed certificate and, if you like, its chain (PEM, DER, PKCS #7), several with commas between, or a folder of them",
-        "ca": "the file is a CA of yours for a new cluster: cluster-ca, etcd-ca or front-proxy-ca",
+        "ca": "the file is a CA of yours for a new cluster: cluster, etcd or front-proxy",
         "key": "the private key of that CA; without it every signature is made elsewhere",
         "cluster": CLUSTER_HELP,
     },

@@ -11,12 +11,32 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from kbootstrap.errors import UsageError
-from kbootstrap.tasks._certs_acting import renew
+from kbootstrap.tasks._certs_acting import renew, rotate
 from kbootstrap.tasks._certs_elsewhere import csr, install
+from kbootstrap.tasks._certs_keeping import backup, decrypt_keys, encrypt_keys, restore, seal, unseal
+from kbootstrap.tasks._certs_ledger import issued, revoke
 from kbootstrap.tasks._common import CLUSTER_HELP, JSON_HELP, find_folder, reported, say
 from kbootstrap.tasks.cluster import _list
 
-__all__ = ("check", "csr", "ensure", "export", "install", "plan", "renew", "show")
+__all__ = (
+    "backup",
+    "check",
+    "csr",
+    "decrypt_keys",
+    "encrypt_keys",
+    "ensure",
+    "export",
+    "install",
+    "issued",
+    "plan",
+    "renew",
+    "restore",
+    "revoke",
+    "rotate",
+    "seal",
+    "show",
+    "unseal",
+)
 CHANGES = 10
 SELECTION = {"host": "only certificates of these hosts (m1,w2)", "name": "only certificates of these names (apiserver,etcd-peer)"}
 _WAY_IN = {"ask_sudo_password": "ask for sudo's password", "sudo_password_fd": "read sudo's password from this file descriptor"}

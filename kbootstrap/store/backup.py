@@ -1,0 +1,150 @@
+"""One file that holds what a cluster cannot be rebuilt without: the PKI directory as it lies on the disk, and the inventory beside it. Sealed.
+
+The archive is a tar inside ``pki.seal``: without the passphrase nothing of it can be read, nor a byte be changed unseen. It is read back from the
+disk before anybody relies on it; what it gives back is byte for byte what was taken, under the modes that it had.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from kbootstrap.errors import PkiError, Problem, UsageError
+from kbootstrap.pki import layout, seal
+from kbootstrap.store import files, pki_journal
+from kbootstrap.store.entropy import SystemEntropy
+from kbootstrap.store.folder import Folder
+
+_NOTE: Final = "kbootstrap backup of "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A file of an archive."""
+
+    content: bytes
+    mode: int
+
+
+def write(folder: Folder, target: Path, passphrase: bytes, *, now: datetime, cost: int = seal.COST) -> int:
+    """Write the archive of *folder* to the new file *target*; how many files are in it. The caller holds the cluster's lock.
+
+    PkiError when there is no PKI, when *target* is there, and when what was read back is not what was written; then no archive is left.
+    """
+    if not folder.pki.is_dir():
+        raise PkiError(f"{folder.pki} holds no certificates yet: there is nothing to keep")
+    pki_journal.finish(folder.pki, previous=layout.PREVIOUS)
+    members = _collect(folder)
+    lock = seal.Lock(note=f"{_NOTE}{folder.name}, {now:%Y-%m-%d %H:%M} UTC", salt=SystemEntropy().random(16), cost=cost)
+    try:
+        files.create_secret(target, seal.close(lock, passphrase, _pack(members), SystemEntropy()))
+    except FileExistsError:
+        raise PkiError(f"{target} is there already; a backup replaces nothing", hint="Say another file with --to.") from None
+    files.sync([target.resolve().parent])
+    if read(target, passphrase) != _collect(folder):
+        target.unlink()
+        raise PkiError(f"{target} was read back, and is not what was written; it was removed", hint="Look after that disk, and run it again.")
+    return len(members)
+
+
+def cluster(source: Path) -> str:
+    """The name of the folder that *source* is a backup of; its header says so without a passphrase."""
+    note = seal.header(_bytes(source)).note
+    if not note.startswith(_NOTE):
+        raise PkiError(f"{source} is sealed by this program, and is no backup")
+    return note.removeprefix(_NOTE).partition(",")[0]
+
+
+def read(source: Path, passphrase: bytes) -> Mapping[str, Member]:
+    """Path below the cluster's folder → file. PkiError when the passphrase is another, or the archive was changed."""
+    try:
+        packed = seal.open_(_bytes(source), passphrase)
+    except PkiError as error:
+        raise PkiError(f"{source}: {error.message}", hint=error.hint) from error
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        for info in tar:
+            inner = PurePosixPath(info.name)
+            content = tar.extractfile(info)
+            if content is None or inner.is_absolute() or ".." in inner.parts:
+                raise PkiError(f"{source}: {info.name} is no file that a backup may hold")
+            found[info.name] = Member(content=content.read(), mode=info.mode)
+    return found
+
+
+def restore(members: Mapping[str, Member], root: Path) -> int:
+    """Put into the folder *root* what it lacks of *members*; how many files that were. What is there is never replaced.
+
+    PkiError, before anything is written, when a file is there with another content: that is another PKI, or a later state of this one.
+    ``cluster.yml`` comes last: while it is missing, no command takes the folder for a cluster.
+    """
+    differing = [name for name, member in members.items() if (root / name).exists() and (root / name).read_bytes() != member.content]
+    if differing:
+        problems = [Problem(where=str(root / name), what="differs from the one in the backup.") for name in differing]
+        hint = "Restore beside it (--to ANOTHER-FOLDER) and compare, or move what is there away."
+        raise PkiError(f"{root} holds another cluster, or another state of it; nothing was written", problems=problems, hint=hint)
+    missing = [name for name in members if not (root / name).exists()]
+    if not (root / "pki").exists():
+        _whole_pki(root, {name: members[name] for name in missing if name.startswith("pki/")})
+    for name in sorted(missing, key=lambda name: (name == "cluster.yml", name)):
+        path = root / name
+        if not path.exists():
+            for folder in reversed(path.relative_to(root).parents[:-1]):
+                files.make_folder(root / folder)
+            files.write_secret(path, members[name].content)
+            path.chmod(members[name].mode)
+            files.sync([path.parent])
+    return len(missing)
+
+
+def _whole_pki(root: Path, members: Mapping[str, Member]) -> None:
+    """By one rename, as it was made: a part of a PKI would be refused, and none would be taken for a new cluster's."""
+    new = root / ".pki.new"
+    for name, member in members.items():
+        path = new / PurePosixPath(name).relative_to("pki")
+        for folder in reversed(path.relative_to(root).parents[:-1]):
+            files.make_folder(root / folder)
+        files.write_secret(path, member.content)
+    if members:
+        files.sync(Path(folder) for folder, _, _ in os.walk(new))
+        new.rename(root / "pki")
+        files.sync([root])
+
+
+def _collect(folder: Folder) -> dict[str, Member]:
+    return {path.relative_to(folder.root).as_posix(): _member(path) for path in sorted(_paths(folder))}
+
+
+def _paths(folder: Folder) -> Iterator[Path]:
+    yield from (path for path in (folder.cluster_yml, folder.state, folder.known_hosts, folder.pins) if path.exists())
+    for top in (folder.pki, folder.overrides):
+        for directory, _, names in os.walk(top, followlinks=True):
+            yield from (Path(directory) / name for name in names if not name.endswith(files.TEMPORARY))
+
+
+def _member(path: Path) -> Member:
+    return Member(content=path.read_bytes(), mode=stat.S_IMODE(path.stat().st_mode))
+
+
+def _pack(members: Mapping[str, Member]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, member in members.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(member.content), member.mode
+            tar.addfile(info, io.BytesIO(member.content))
+    return packed.getvalue()
+
+
+def _bytes(source: Path) -> bytes:
+    try:
+        return source.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{source}: {error.strerror}") from error
