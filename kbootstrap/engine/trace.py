@@ -18,7 +18,7 @@ from kbootstrap.model.reach import Cause, Pair, Proof, Verdict
 from kbootstrap.plan.attribution import causes, evidence, flow, places, script
 from kbootstrap.plan.attribution.evidence import Evidence
 from kbootstrap.plan.attribution.flow import Flow
-from kbootstrap.probe.judge import DAEMON
+from kbootstrap.probe.judge import DAEMON, mute
 from kbootstrap.remote import fuse
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
@@ -61,6 +61,9 @@ def attribute(spec: ClusterSpec, pool: Pool, failed: Sequence[Proof], again: Aga
 
 def _told(proof: Proof, cause: Cause | None, flows: Mapping[Pair, Flow], hosts: Mapping[str, Evidence]) -> Proof:
     """*proof* with its cause; a mute one is open when its packets came through every rule of the target, and failed when a rule ended them."""
+    if cause and cause.stack == places.KUBE_PROXY and proof.verdict in (Verdict.DROPPED, Verdict.UNPROVEN):
+        why = f"kube-proxy drops it there itself: its Service has no pod that may answer on {proof.pair.target} (externalTrafficPolicy: Local?)"
+        return mute(proof.pair, why)
     if not proof.mute:
         rejected = cause is not None and cause.verdict == "reject" and proof.verdict is Verdict.DROPPED
         return replace(proof, cause=cause, verdict=Verdict.REFUSED if rejected else proof.verdict)  # a kernel rejects aloud but a few times a second
@@ -68,9 +71,7 @@ def _told(proof: Proof, cause: Cause | None, flows: Mapping[Pair, Flow], hosts: 
     packet = target.asked(flows[proof.pair], outgoing=False) if target else None
     if packet and packet.passed:
         return replace(proof, verdict=Verdict.OPEN, answered=DAEMON, mute=False, detail=f"seen to pass every rule of {proof.pair.target}")
-    if cause and cause.stack != places.KUBE_PROXY:  # whose own rules drop what a Service has no pod for
-        return replace(proof, verdict=Verdict.DROPPED, cause=cause, mute=False, detail="no answer")
-    return proof
+    return replace(proof, verdict=Verdict.DROPPED, cause=cause, mute=False, detail="no answer") if cause else proof
 
 
 class _Watching:

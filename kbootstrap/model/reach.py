@@ -62,7 +62,8 @@ class Cause:
 class Proof:
     """One pair and what came of it; *answered* is who listened: ``probe`` (our short-lived listener) or ``daemon`` (what runs there).
 
-    *mute*: unproven only because what has this port (UDP) owes nobody an answer. That is no fault: it is told, and refuses nothing.
+    *mute*: unproven only because what has this port owes nobody an answer (a UDP program, a Service that keeps to another host's pods). That is no
+    fault: it is told, and refuses nothing.
     """
 
     pair: Pair

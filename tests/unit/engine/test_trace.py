@@ -116,6 +116,16 @@ def test_what_owes_no_answer_is_judged_by_its_packets(last: str, verdict: Verdic
     (proof,) = trace.explained(SPEC, Pool(SPEC.hosts, lambda host: hosts[host.name]), [MUTE], lambda _: [MUTE])
     assert (proof.verdict, proof.mute, proof.cause is not None) == (verdict, mute, verdict is Verdict.DROPPED)
     assert ports.failing([proof]) == ((proof,) if verdict is Verdict.DROPPED else ())
+    assert ("Service has no pod" in proof.detail) is mute
+
+
+def test_a_service_without_a_pod_there_is_no_fault_of_the_firewall() -> None:
+    """kube-proxy's own rule drops TCP alike: an externalTrafficPolicy is not mended by opening a port."""
+    said = dropped(str(SPEC.host("m1").address), str(SPEC.host("m2").address))
+    said = said.replace(b"inet filter input policy drop ", b"ip kube-proxy filter-prerouting rule drop # handle 7 (verdict drop)")
+    hosts = {"m1": FakeHost(host="m1", scripts=[reading({})]), "m2": FakeHost(host="m2", scripts=[reading({script.TRACE: (0, said)})])}
+    (proof,) = trace.attribute(SPEC, Pool(SPEC.hosts, lambda host: hosts[host.name]), [FAILED], lambda _: [FAILED])
+    assert (proof.verdict, proof.mute, proof.cause) == (Verdict.UNPROVEN, True, None)
 
 
 def test_nothing_failed_nobody_is_asked() -> None:
