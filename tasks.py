@@ -1,4 +1,4 @@
-"""``./inv``: the tasks of kbootstrap, and the three of its developers."""
+"""``./inv``: the tasks of kbootstrap, and the four of its developers."""
 
 from __future__ import annotations
 
@@ -34,8 +34,29 @@ def test(_: Context, long: bool = False, no_lab: bool = False) -> None:
     raise Exit(code=suite.run(long=long, lab=not no_lab))
 
 
+@task(
+    auto_shortflags=False,
+    help={
+        "hosts": "how many, on loopback",
+        "rounds": "of everybody, interleaved and shuffled",
+        "peers": "who is compared (ansible,mitogen,pyinfra,fabric,openssh,batch); kbootstrap always is",
+        "works": "which (W1,W2,W3,W4,W5)",
+        "seed": "the order of an earlier run",
+        "short": "what CI looks at: counts and ratios of CPU seconds, no peers",
+    },
+)
+def bench(
+    _: Context, hosts: int = 10, rounds: int = 5, peers: str = "ansible,mitogen,pyinfra,fabric,openssh,batch", works: str = "W1,W2,W3,W4,W5",
+    seed: int = -1, short: bool = False,
+) -> None:  # fmt: skip
+    """Measure kbootstrap beside its peers: the same work on the same loopback hosts. Needs root; results in bench/results/."""
+    from bench import driver  # noqa: PLC0415  --list stays quick
+
+    raise Exit(code=driver.asked(hosts=hosts, rounds=rounds, peers=peers, works=works, seed=seed, short=short))
+
+
 namespace = collection()
-for each in (lint, types, test):
+for each in (bench, lint, types, test):
     namespace.add_task(each)
 
 if __name__ == "__main__":  # ./inv; `invoke` takes the namespace alone
