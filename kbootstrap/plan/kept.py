@@ -11,15 +11,17 @@ from kbootstrap.pki.inspect import Fault, describe
 from kbootstrap.pki.judge import GOOD, Wanted, authority
 from kbootstrap.pki.profiles import CAS
 from kbootstrap.report.kept import Branch, Due, Kept
-from kbootstrap.rolebook.certificates import units
+from kbootstrap.rolebook.certificates import reloaded, units
 from kbootstrap.rolebook.role import RoleDef
 
 Units = Mapping[str, Mapping[str, tuple[str, ...]]]  # host → name of a certificate → the units that restart for it
 
 
 def restarts(defined: Mapping[str, RoleDef], wanted: Wanted) -> Units:
-    """For every host."""
-    return {host.name: units(defined, wanted.spec, host) for host in wanted.spec.hosts}
+    """For every host; a unit that is only reloaded says so."""
+    quick = {unit: f"{unit} (reload)" for unit in reloaded(defined)}
+    found = {host.name: units(defined, wanted.spec, host) for host in wanted.spec.hosts}
+    return {host: {name: tuple(quick.get(unit, unit) for unit in mine) for name, mine in table.items()} for host, table in found.items()}
 
 
 def tree(wanted: Wanted, table: Units, chosen: Iterable[Profile] | None = None) -> tuple[Branch, ...]:

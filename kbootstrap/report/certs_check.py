@@ -28,7 +28,7 @@ _PLAIN: Final = {
 _OF_AUTHORITIES: Final = {
     State.EXPIRING: "{rotation}",
     State.EXPIRED: "{rotation}",
-    State.FOREIGN_CA: "If this PKI is the cluster's: remove that file on {hosts} and invoke cluster.up. Else bring the right one back, "
+    State.FOREIGN_CA: "If this PKI is the cluster's: remove that file on {hosts} and invoke certs.renew. Else bring the right one back, "
     "invoke certs.restore.",
 }
 _MARKS: Final = {State.OK: "ok", State.EXPIRING: " !"}
@@ -58,15 +58,14 @@ class Row:
 
 
 def repair(state: State, certificate: str, hosts: Sequence[str], unit: str = "") -> str:
-    """What mends *state* of *certificate* on *hosts*: ``cluster.up`` installs what the PKI has, what is wrong in itself must be signed anew."""
+    """What mends *state* of *certificate* on *hosts*: what is wrong in itself must be signed anew, by its name; what the PKI has needs no name."""
     named = ",".join(name for name in hosts if name)
-    if state in _PLAIN:
-        return _PLAIN[state].format(hosts=named, unit=unit)
-    if certificate in AUTHORITIES.values():
-        return _OF_AUTHORITIES.get(state, f"invoke cluster.up --limit {named}").format(rotation=rotation(certificate), hosts=named)
+    told = _OF_AUTHORITIES.get(state, "") if certificate in AUTHORITIES.values() else ""
+    if told:
+        return told.format(rotation=rotation(certificate), hosts=named)
     if state in _SIGN:
         return f"invoke certs.renew{f' --host {named}' if named else ''} --name {certificate}"
-    return f"invoke cluster.up --limit {named}"
+    return _PLAIN.get(state, "invoke certs.renew").format(hosts=named, unit=unit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,7 +61,7 @@ def _by_path() -> dict[str, tuple[str, Part]]:
 
 
 def units(defined: Mapping[str, RoleDef], spec: ClusterSpec, host: Host) -> dict[str, tuple[str, ...]]:
-    """Name of a certificate (CAs and SERVICE_ACCOUNT too) → the units of *host* that restart for it, in the order of the stages."""
+    """Name of a certificate (CAs and SERVICE_ACCOUNT too) → the units of *host* that restart (or reload) for it, in the order of the stages."""
     found: dict[str, dict[str, None]] = {}
     for role in defined.values():
         if applies(role, spec, host):
@@ -69,6 +69,11 @@ def units(defined: Mapping[str, RoleDef], spec: ClusterSpec, host: Host) -> dict
                 for name in _inputs(role, frozenset(service.inputs)):
                     found.setdefault(name, {})[service.unit] = None
     return {name: tuple(mine) for name, mine in found.items()}
+
+
+def reloaded(defined: Mapping[str, RoleDef]) -> frozenset[str]:
+    """The units that read their certificates again when they are told to, without a restart."""
+    return frozenset(service.unit for role in defined.values() for service in role.services if Input.CERTS in service.reloads)
 
 
 def _inputs(role: RoleDef, wanted: frozenset[Input]) -> Iterator[str]:

@@ -394,7 +394,7 @@ def test_json_holds_every_place_and_counts_states() -> None:
             "state": "key-mismatch",
             "detail": "the key does not belong to the certificate",
             "days_left": None,
-            "hint": "invoke cluster.up --limit m1",
+            "hint": "invoke certs.renew",
         }
     ]
 
