@@ -70,10 +70,11 @@ def header(sealed: bytes) -> Lock:
             raise PkiError(f"sealed in version {found['version']} of the format, this program knows {_VERSION}")
         scrypt = found["scrypt"]
         lock = Lock(note=str(found["note"]), salt=b64decode(scrypt["salt"]), cost=int(scrypt["n"]))
+        shape = (scrypt["r"], scrypt["p"])
     except (ValueError, KeyError, TypeError) as error:
         raise PkiError("not sealed by this program, or its header is damaged") from error
-    if not 2 <= lock.cost <= _MOST or lock.cost & (lock.cost - 1) or (scrypt["r"], scrypt["p"]) != (_BLOCK_SIZE, _LANES):
-        raise PkiError(f"its header asks for scrypt with n={lock.cost}, r={scrypt['r']}, p={scrypt['p']}, which is not done")
+    if not 2 <= lock.cost <= _MOST or lock.cost & (lock.cost - 1) or shape != (_BLOCK_SIZE, _LANES):
+        raise PkiError(f"its header asks for scrypt with n={lock.cost}, r={shape[0]}, p={shape[1]}, which is not done")
     return lock
 
 

@@ -24,6 +24,10 @@ TASKS = {name: collection()[name] for name in collection().task_names}
 ARGUMENTS = {name: task.get_arguments() for name, task in TASKS.items()}  # once: invoke takes the help texts out of the task
 WANTED = {
     "artifacts": {"fetch", "list", "pin"},
+    "certs": {
+        "backup", "check", "csr", "decrypt_keys", "encrypt_keys", "ensure", "export", "install", "issued", "plan", "renew", "restore", "revoke",
+        "rotate", "seal", "show", "unseal",
+    },
     "cluster": {"down", "plan", "status", "up", "verify"},
     "demo": {"down", "up"},
     "firewall": {"apply", "plan", "remove", "show"},
@@ -35,8 +39,9 @@ WANTED = {
     "role": {"apply", "plan"},
 }
 READING = (
-    "artifacts.fetch", "artifacts.list", "cluster.plan", "cluster.status", "cluster.verify", "firewall.plan", "firewall.show",
-    "inventory.check", "inventory.show", "lab.status",
+    "artifacts.fetch", "artifacts.list", "certs.check", "certs.issued", "certs.plan", "certs.show",
+    "cluster.plan", "cluster.status", "cluster.verify", "firewall.plan", "firewall.show",
+    "inventory.check", "inventory.show", "kubeconfig.check", "lab.status",
     "preflight.list", "preflight.run", "report.html", "role.plan",
 )  # fmt: skip
 
