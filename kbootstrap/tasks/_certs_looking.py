@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -27,6 +24,7 @@ from kbootstrap.store import clock, files, lock, pki_dir
 from kbootstrap.store.entropy import SystemEntropy
 from kbootstrap.store.folder import Folder
 from kbootstrap.tasks._common import say
+from kbootstrap.tasks._passphrase import Passphrases
 from kbootstrap.tasks._runner import in_hand
 
 _STYLES = {State.OK: "", State.EXPIRING: "yellow", State.UNREACHABLE: "yellow"}
@@ -76,50 +74,11 @@ def ensure(folder: Folder, hosts: Sequence[str], names: Sequence[str]) -> tuple[
     return planned, made
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Phrase:
-    """Where the passphrase of an export comes from; asked for at the terminal where neither is said."""
-
-    file: str = ""
-    descriptor: int = -1
-
-    def read(self) -> bytes:
-        """Raises UsageError where there is none, or where others may read it."""
-        if self.descriptor >= 0:
-            return self._of_descriptor()
-        if self.file:
-            return self._of_file()
-        if not sys.stdin.isatty():
-            raise UsageError("a passphrase is needed, and there is no terminal to ask on", hint="Say --passphrase-fd 3 3<file, or --passphrase-file.")
-        typed = getpass.getpass("passphrase of the exported file: ")
-        if typed != getpass.getpass("again: "):
-            raise UsageError("the two are not the same; nothing was written")
-        return typed.encode()
-
-    def _of_descriptor(self) -> bytes:
-        try:
-            with os.fdopen(self.descriptor, "rb") as file:
-                return file.readline().rstrip(b"\n")
-        except OSError as error:
-            hint = "For example: --passphrase-fd 3 3<passphrase-file."
-            raise UsageError(f"--passphrase-fd {self.descriptor}: {error.strerror}", hint=hint) from None
-
-    def _of_file(self) -> bytes:
-        path = Path(self.file)
-        try:
-            mode = path.stat().st_mode & 0o777
-            if mode & 0o077:
-                raise UsageError(f"{path} is readable by others (mode {mode:04o})", hint=f"Run: chmod 600 {path}")
-            return path.read_bytes().split(b"\n")[0]
-        except OSError as error:
-            raise UsageError(f"{path}: {error.strerror}", hint="--passphrase-file names a file of mode 0600.") from None
-
-
 FORMATS = ("p12", "pem")
 
 
-def export_to(folder: Folder, name: str, path: Path, *, form: str, phrase: Phrase, force: bool) -> None:
-    """Write the certificate called *name* to *path*, 0600. UsageError before anything is asked or written."""
+def export_to(folder: Folder, name: str, path: Path, *, form: str, phrase: Passphrases, force: bool) -> None:
+    """Write the certificate called *name* to *path*, 0600. UsageError before anything is asked or written, PkiError without a passphrase."""
     pki = existing(folder)
     pair, issuer = _pair(folder, pki, name)
     if form not in FORMATS:
@@ -129,7 +88,7 @@ def export_to(folder: Folder, name: str, path: Path, *, form: str, phrase: Phras
     if path.exists() and not force:
         raise UsageError(f"{path} exists; nothing was written", hint="Say --force to replace it.")
     trust = pki.trust(issuer)
-    content = export.pem(pair, trust) if form == "pem" else export.p12(name, pair, trust, phrase.read())
+    content = export.pem(pair, trust) if form == "pem" else export.p12(name, pair, trust, phrase.fresh("the exported file"))
     if force:
         files.write_secret(path, content)
     else:

@@ -110,10 +110,11 @@ def export(
 ) -> None:  # fmt: skip
     """Write a certificate with its key for another program: PKCS #12 for a browser, or PEM. The file is 0600; asks no host."""
     from kbootstrap.tasks import _certs_looking as looking
+    from kbootstrap.tasks._passphrase import Passphrases
 
     if not name or not to:
         raise UsageError("certs.export needs --name and --to", hint="For example: invoke certs.export --name admin --to admin.p12")
-    phrase = looking.Phrase(file=passphrase_file, descriptor=passphrase_fd)
+    phrase = Passphrases(passphrase_file, passphrase_fd)
     looking.export_to(find_folder(cluster), name, Path(to), form=format, phrase=phrase, force=force)
     say(f"{to} written (0600)")
 

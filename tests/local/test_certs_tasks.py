@@ -124,9 +124,9 @@ def test_the_tree_shows_every_certificate_below_its_ca(lab: Path, said: Callable
 def test_an_export_is_the_owners_alone_and_replaces_nothing_unasked(lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tasks.ensure(Context())
     phrase = tmp_path / "phrase"
-    phrase.write_text("secret\n")
+    phrase.write_text("long enough\n")
     phrase.chmod(0o644)
-    ends(2, tasks.export, name="admin", to="a.p12", passphrase_file=str(phrase))
+    ends(6, tasks.export, name="admin", to="a.p12", passphrase_file=str(phrase))
     assert "chmod 600" in capsys.readouterr().err
     phrase.chmod(0o600)
     tasks.export(Context(), name="admin", to="a.p12", passphrase_file=str(phrase))
@@ -146,7 +146,7 @@ def test_an_export_is_the_owners_alone_and_replaces_nothing_unasked(lab: Path, t
 def test_a_passphrase_comes_by_a_descriptor(lab: Path) -> None:
     tasks.ensure(Context())
     reader, writer = os.pipe()
-    os.write(writer, b"secret\n")
+    os.write(writer, b"long enough\n")
     os.close(writer)
     tasks.export(Context(), name="admin", to="a.p12", passphrase_fd=reader)
     assert Path("a.p12").read_bytes()
