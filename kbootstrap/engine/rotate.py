@@ -31,6 +31,7 @@ from kbootstrap.plan.consumers import Old
 from kbootstrap.remote.pool import Pool
 from kbootstrap.store import clock, pki_dir
 from kbootstrap.store.entropy import SystemEntropy
+from kbootstrap.store.folder import Folder
 from kbootstrap.store.lock import hold
 
 REREAD_S = 180.0  # a kubelet renews the file of a token within 90 s of its own restart, and client-go reads it once a minute
@@ -80,7 +81,7 @@ def run(request: Request, asked: Asked, *, dry: bool = False) -> Outcome:
         with request.connect(prepared) as pool:
             now = certs.look(request, prepared, pool)
             ahead = steps(known, pki, asked.name, pending=not now.plan.empty)
-            outcome = Outcome(steps=ahead, lines=tuple(lines(known, pki, ahead, now.plan)))
+            outcome = Outcome(steps=ahead, lines=tuple(lines(known, pki, ahead, now.plan, ending(request.folder, pki, asked.name))))
             if dry:
                 return outcome
             for line in outcome.lines:
@@ -151,8 +152,8 @@ class _Rotating:
             return (), ()
         pods = self._pods(prepared)
         held, tokens = pods.old(name), pods.legacy_tokens() if name == SERVICE_ACCOUNT else ()
-        for pod in held:
-            listener(Note(text=f"runs since before, and may not read the new one by itself: {pod}", warning=True))
+        for line in consumers.told(held):
+            listener(Note(text=f"runs since before, and may not read the new one by itself: {line}", warning=True))
         for token in tokens:
             listener(Note(text=f"dies with the old key: the token in the secret {token}", warning=True))
         if held and name == SERVICE_ACCOUNT and self.asked.leave_workloads:
@@ -199,8 +200,18 @@ def _without_orphans(pki: Pki) -> Pki:
     return replace(pki, pairs={i: pair for i, pair in pki.pairs.items() if any(inspect.is_signed_by(pair.cert_pem, ca) for ca in cas)})
 
 
-def lines(known: Prepared, pki: Pki, ahead: Sequence[Step], now: Plan) -> Iterator[str]:
-    """What each of the steps *ahead* changes: the first is compared with what lies on the hosts (*now* what lacks there), the others with it."""
+def ending(folder: Folder, pki: Pki, name: str) -> tuple[str, ...]:
+    """Whose kubeconfigs end with the old one, from the ledger: certificates that it signed, or tokens."""
+    living = [entry for entry in pki_dir.ledger(folder.pki) if entry.not_after > clock.now()]
+    if name == SERVICE_ACCOUNT:
+        return tuple(dict.fromkeys(entry.id for entry in living if entry.id.startswith("token:")))
+    old = inspect.describe(pki.former.get(name, pki.cas[name].cert_pem)).common_name
+    return tuple(dict.fromkeys(entry.id for entry in living if entry.id.startswith("user:") and entry.issuer == old))
+
+
+def lines(known: Prepared, pki: Pki, ahead: Sequence[Step], now: Plan, users: Sequence[str] = ()) -> Iterator[str]:
+    """What each of the steps *ahead* changes: the first is compared with what lies on the hosts (*now* what lacks there), the others with it.
+    *users* lose their kubeconfigs with the last."""
     before = certs.wants(known, pki)
     for number, step in enumerate(ahead, 1):
         after = certs.wants(known, step.pki)
@@ -213,6 +224,7 @@ def lines(known: Prepared, pki: Pki, ahead: Sequence[Step], now: Plan) -> Iterat
             for unit in (resource.name.removesuffix(".service") for resource in changed if isinstance(resource, Service)):
                 units.setdefault(unit, []).append(host.name)
         again = f", {sum(1 for _ in now.changes())} changes of it not yet done" if number == 1 and not now.empty else ""
+        again += f"; {', '.join(users)} must be issued anew" if users and step is ahead[-1] else ""
         what = "; ".join(f"{unit} on {', '.join(hosts)}" for unit, hosts in units.items()) or "nothing"
         yield f"{step.title}: {step.meaning}{again}. {len(step.issued)} signatures, {files} files; restarts {what}."
         before = after

@@ -32,9 +32,6 @@ class Old:
     def restartable(self) -> bool:
         return self.owner.partition("/")[0] in RESTARTABLE
 
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name} ({self.owner or 'nobody would make it again'})"
-
 
 def lacking(bundles: Iterable[Object], ca_pem: bytes) -> tuple[str, ...]:
     """The namespaces whose bundle is not *ca_pem* yet."""
@@ -106,6 +103,18 @@ def _new(pod: Object, since: datetime) -> bool:
         return True
     running = [each.get("state", {}).get("running", {}).get("startedAt") for each in status.get("containerStatuses", ())]
     return bool(running) and all(at and _time(at) > since + REMOUNTED for at in running)
+
+
+def told(pods: Sequence[Old]) -> Iterator[str]:
+    """A line for each owner, with the number of its pods; one for each pod that has none."""
+    counted: dict[tuple[str, str], list[str]] = {}
+    for pod in pods:
+        counted.setdefault((pod.namespace, pod.owner), []).append(pod.name)
+    for (namespace, owner), mine in counted.items():
+        if owner:
+            yield f"{namespace}/{mine[0]}{f' and {len(mine) - 1} more' if len(mine) > 1 else ''} of {owner}"
+        else:
+            yield from (f"{namespace}/{name}, which nobody would make again" for name in mine)
 
 
 def owners(pods: Sequence[Old]) -> tuple[tuple[str, str], ...]:

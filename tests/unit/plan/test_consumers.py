@@ -32,18 +32,24 @@ def a_pod(name: str = "web-1", *, made_s: float = -60, started_s: float | None =
 
 
 def old(*pods: dict[str, Any], name: str = names.CLUSTER_CA, sets: tuple[dict[str, Any], ...] = ()) -> list[str]:
-    return [str(each) for each in consumers.old(pods, sets, name, {"shop": THEN})]
+    return list(consumers.told(consumers.old(pods, sets, name, {"shop": THEN})))
 
 
 @pytest.mark.parametrize("name", [names.CLUSTER_CA, SERVICE_ACCOUNT])
 def test_who_runs_since_before_is_named_with_what_would_make_it_again(name: str) -> None:
     set_ = {"metadata": {"namespace": "shop", "name": "web-5d", "ownerReferences": [{"controller": True, "kind": "Deployment", "name": "web"}]}}
-    pods = [a_pod("web-1", owner="ReplicaSet/web-5d"), a_pod("db-0", owner="StatefulSet/db"), a_pod("bare"), a_pod("job-x", owner="Job/job")]
+    pods = [
+        a_pod("web-1", owner="ReplicaSet/web-5d"),
+        a_pod("web-2", owner="ReplicaSet/web-5d"),
+        a_pod("db-0", owner="StatefulSet/db"),
+        a_pod("bare"),
+        a_pod("job-x", owner="Job/job"),
+    ]
     assert old(*pods, name=name, sets=(set_,)) == [
-        "shop/web-1 (Deployment/web)",
-        "shop/db-0 (StatefulSet/db)",
-        "shop/bare (nobody would make it again)",
-        "shop/job-x (Job/job)",
+        "shop/web-1 and 1 more of Deployment/web",
+        "shop/db-0 of StatefulSet/db",
+        "shop/bare, which nobody would make again",
+        "shop/job-x of Job/job",
     ]
 
 
@@ -61,7 +67,7 @@ def test_others_are_not(pod: dict[str, Any]) -> None:
 
 
 def test_a_container_that_started_again_at_once_may_have_read_the_old_bundle() -> None:
-    assert old(a_pod(started_s=30)) == ["shop/web-1 (nobody would make it again)"]
+    assert old(a_pod(started_s=30)) == ["shop/web-1, which nobody would make again"]
 
 
 def test_pods_know_nothing_of_the_other_cas() -> None:
