@@ -187,6 +187,11 @@ def serving(look: Look, port: str, shown: bytes | KbError) -> Look:
     return replace(look, served={s: shown if str(s) == port else v for s, v in look.served.items()})
 
 
+def friendly() -> KeyPair:
+    spec = replace(SPEC, certificates=Certificates(extra_sans=("evil.example",)))
+    return again(pki(), "m1/apiserver", spec=spec, seed="friendly").pair("m1/apiserver")
+
+
 def blind(look: Look) -> Look:
     """The host has no tool that tells a key's public half."""
     return replace(look, seen=replace(look.seen, blind=True, keys={SA: pki().sa_pub}))
@@ -260,6 +265,14 @@ CASES: dict[str, tuple[Callable[[Look], Look], Bad]] = {
     "an address too few": (
         lambda look: with_pair(look, elsewhere()),
         {(*MINE, CRT, State.SAN_MISSING), (*MINE, "10.77.0.11:6443", State.SAN_MISSING)},
+    ),
+    "a name too many": (
+        lambda look: with_pair(look, friendly()),
+        {(*MINE, CRT, State.SAN_UNWANTED), (*MINE, "10.77.0.11:6443", State.SAN_UNWANTED)},
+    ),
+    "something behind the certificate that is not its CA's": (
+        lambda look: alter(look, certificates={CRT: pki().pair("m1/apiserver").cert_pem + other().ca("ca").cert_pem}),
+        {(*MINE, CRT, State.WRONG_CHAIN)},
     ),
     "expired on the host alone": (
         lambda look: with_pair(look, again(pki(), "m1/apiserver", now=THE_DAY - 20 * DAY, days=10).pair("m1/apiserver")),
