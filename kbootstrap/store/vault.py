@@ -52,8 +52,9 @@ def of(root: Path) -> Vault:
         header = (root / HEADER).read_bytes()
     except FileNotFoundError:
         return Vault(root=root)
+    word = passphrase.ask(title(root))
     try:
-        key = seal.open_(header, passphrase.ask(title(root)))
+        key = seal.open_(header, word)
     except PkiError as error:
         raise PkiError(f"{root}: {error.message}", hint=error.hint) from error
     return Vault(root=root, key=key, whole=seal.header(header).note == _WHOLE)

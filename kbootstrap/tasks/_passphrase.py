@@ -70,7 +70,7 @@ class Passphrases:
 
     def _typed(self, what: str, *, new: bool = False) -> bytes:
         if not sys.stdin.isatty():
-            raise PkiError(f"{what} needs a passphrase, and there is no terminal to ask on", hint=_WAYS)
+            raise PkiError(f"no passphrase for {what}: there is no terminal to ask on", hint=_WAYS)
         with self.aside():
             return getpass.getpass(f"{'new ' if new else ''}passphrase of {what}: ").encode()
 
