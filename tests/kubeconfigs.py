@@ -9,7 +9,7 @@ import yaml
 from hypothesis import strategies as st
 
 from kbootstrap import kubeconfig
-from kbootstrap.kubeconfig.document import SafeLoader
+from kbootstrap.kubeconfig.document import BaseLoader, SafeLoader
 from kbootstrap.testing.builders import a_cluster, a_pki
 
 OWNER = "0d9bd8ae-6d9e-4b4a-a8b5-1f0a3c6c4a55"
@@ -71,7 +71,7 @@ def meaning(text: str) -> dict[str, Any]:
 
 def spelling(text: str) -> dict[str, list[Any]]:
     """How every entry is written: tags, texts, quoted or not, which decide what another dialect of YAML reads."""
-    root = yaml.compose(text, SafeLoader)
+    root = yaml.compose(text, BaseLoader)
     pairs = root.value if isinstance(root, yaml.MappingNode) else []
     return {key.value: [_spelt(node) for node in value.value] for key, value in pairs if key.value in KINDS and isinstance(value, yaml.SequenceNode)}
 

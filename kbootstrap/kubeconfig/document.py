@@ -13,14 +13,16 @@ from typing import Any, Final
 import yaml
 
 try:
+    from yaml import CBaseDumper as BaseDumper
+    from yaml import CBaseLoader as BaseLoader
     from yaml import CSafeDumper as SafeDumper
     from yaml import CSafeLoader as SafeLoader
 except ImportError:  # PyYAML built without libyaml: the same, ten times slower
-    from yaml import SafeDumper, SafeLoader  # type: ignore[assignment]
+    from yaml import BaseDumper, BaseLoader, SafeDumper, SafeLoader  # type: ignore[assignment]
 
 from kbootstrap.errors import UsageError
 
-__all__ = ["LISTS", "Document", "SafeLoader", "compose", "dump", "mark", "named", "owner_of", "parse", "serialize"]
+__all__ = ["LISTS", "BaseLoader", "Document", "SafeLoader", "compose", "dump", "mark", "named", "owner_of", "parse", "serialize"]
 EXTENSION: Final = "kbootstrap"
 LISTS: Final[Mapping[str, str]] = {"clusters": "cluster", "users": "user", "contexts": "context"}
 """Name of a list → the key that holds an entry's body."""
@@ -38,6 +40,14 @@ class _Loader(SafeLoader):
         if len(keys) != len(set(keys)):
             raise yaml.constructor.ConstructorError(None, None, "a key is given twice", node.start_mark)
         return super().construct_mapping(node, deep=deep)
+
+
+def _as_text(loader: SafeLoader, node: yaml.ScalarNode) -> str:
+    return str(loader.construct_scalar(node))
+
+
+for _tag in ("value", "timestamp", "merge"):  # ``=``, a date, ``<<`` as a value: texts to kubectl
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _as_text)
 
 
 class _Dumper(SafeDumper):
@@ -60,7 +70,7 @@ def parse(text: str) -> Document:
         document = yaml.load(text, _Loader)  # noqa: S506  # _Loader is a SafeLoader
     except yaml.YAMLError as error:
         raise UsageError(f"The kubeconfig is not YAML: {_line(error)}.") from error
-    except (ValueError, TypeError, RecursionError) as error:  # a date without such a day, a key that cannot be one, an endless nest
+    except (ValueError, TypeError, RecursionError) as error:  # a number without an end, a key that cannot be one, an endless nest
         raise UsageError("The kubeconfig is not YAML that can be read.") from error
     if document is None:
         return {}
@@ -72,14 +82,30 @@ def parse(text: str) -> Document:
 
 
 def compose(text: str) -> yaml.MappingNode:
-    """*text*, which ``parse`` accepts, as nodes that keep every scalar's own text and quotes."""
-    node = yaml.compose(text, SafeLoader)
-    return node if isinstance(node, yaml.MappingNode) else yaml.MappingNode("tag:yaml.org,2002:map", [], flow_style=False)
+    """*text*, which ``parse`` accepts, as nodes that keep every scalar's own text and quotes, whatever it may mean to whom."""
+    node = yaml.compose(text, BaseLoader)
+    if not isinstance(node, yaml.MappingNode):
+        return yaml.MappingNode("tag:yaml.org,2002:map", [], flow_style=False)
+    _spell_nothing(node, set())
+    return node
+
+
+def _spell_nothing(node: yaml.Node, seen: set[int]) -> None:
+    """A value that is left out must be written as ``null``: the emitter would make an empty text of it."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.ScalarNode) and not node.value and not node.style:
+        node.value = "null"
+    elif isinstance(node, yaml.CollectionNode):
+        for item in node.value:
+            for each in item if isinstance(item, tuple) else (item,):
+                _spell_nothing(each, seen)
 
 
 def serialize(node: yaml.MappingNode) -> str:
     """The inverse of ``compose``; comments are gone."""
-    return str(yaml.serialize(node, Dumper=SafeDumper, allow_unicode=True, width=_WIDE))
+    return str(yaml.serialize(node, Dumper=BaseDumper, allow_unicode=True, width=_WIDE))
 
 
 def dump(document: Document) -> str:

