@@ -43,3 +43,7 @@ class Folder:
     @property
     def pins(self) -> Path:
         return self.root / "pins.yml"
+
+    @property
+    def snapshots(self) -> Path:
+        return self.root / "snapshots"

@@ -19,6 +19,7 @@ from kbootstrap.tasks import (
     certs,
     cluster,
     demo,
+    etcd,
     firewall,
     inventory,
     kubeconfig,
@@ -29,7 +30,7 @@ from kbootstrap.tasks import (
     role,
 )
 
-MODULES = (artifacts, certs, cluster, demo, firewall, inventory, kubeconfig, lab, ports, preflight, report, role)
+MODULES = (artifacts, certs, cluster, demo, etcd, firewall, inventory, kubeconfig, lab, ports, preflight, report, role)
 
 
 def collection() -> Collection:

@@ -1,0 +1,133 @@
+"""``etcd.recover``: the quorum is lost for good, and one member's data is left. It is saved on this machine first; then all begin from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kbootstrap.engine import certs, cluster, etcd, etcd_refuse, etcd_restore, etcd_snapshot, etcd_status
+from kbootstrap.engine.certs_check import issued
+from kbootstrap.engine.contact import contact
+from kbootstrap.engine.etcd_restore import Asked, Outcome
+from kbootstrap.engine.etcd_snapshot import Taken
+from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.run import Request
+from kbootstrap.errors import KbError, PreflightError
+from kbootstrap.model.cluster import Host
+from kbootstrap.model.events import Note
+from kbootstrap.plan import etcd_restore as words
+from kbootstrap.plan import etcd_snapshot_sh
+from kbootstrap.plan import etcd_status as asking
+from kbootstrap.plan.etcd_restore import Restore
+from kbootstrap.remote.connection import Connection
+from kbootstrap.remote.pool import Pool
+from kbootstrap.report.etcd import Member
+from kbootstrap.store import clock, snapshots
+from kbootstrap.store.lock import hold
+
+WAKING_S: Final = 30.0
+_WAKE: Final = """\
+[ -d {data}/member/wal ] && [ -s {data}/member/snap/db ] || {{ echo "no data"; exit 0; }}
+systemctl is-active --quiet etcd.service || systemctl start --no-block --job-mode=ignore-dependencies etcd.service
+echo "data $(stat -c %s {data}/member/snap/db)"
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survivor:
+    """A master whose member has data. *committed*: how many entries it knows that a majority agreed to."""
+
+    host: str
+    committed: int
+    db_bytes: int
+
+
+def recover(request: Request, asked: Asked) -> Outcome:
+    """One command from a lost quorum to a cluster. PreflightError while there is a quorum, and when no master has data."""
+    with hold(request.folder.root, "etcd.recover"):
+        known = contact(request.folder)
+        prepared = certs.wants(known, issued(request.folder))
+        with request.connect(prepared) as pool:
+            if (path := _under_way(prepared, pool)) is None:
+                etcd_refuse.reachable(prepared, pool)
+                _refuse_quorum(prepared, pool)
+                survivor = _choose(prepared, pool)
+                _refuse_quorum(prepared, pool)  # those that were stopped may have found each other
+                if not asked.confirm(_told(prepared, survivor)):
+                    return Outcome(restore=Restore(spec=prepared.spec, sha256="", size=0), applied=False)
+                path = _save(request, prepared, pool, survivor).path
+            agreed = Asked(replace=asked.replace)
+            return etcd_restore.work(request, prepared, pool, snapshots.check(path), agreed)
+
+
+def _under_way(prepared: Prepared, pool: Pool) -> Path | None:
+    """The snapshot whose restore was cut off behind the point of no return: going on with it is all that makes sense."""
+    for path, sidecar in reversed(snapshots.known(prepared.folder.snapshots, prepared.state.cluster_id)):
+        target = Restore(spec=prepared.spec, sha256=sidecar.sha256, size=sidecar.size)
+        if not sidecar.quorum and words.begun(etcd_refuse.look(target, pool).values()):
+            return path
+    return None
+
+
+def _refuse_quorum(prepared: Prepared, pool: Pool) -> None:
+    if etcd.has_quorum(prepared, pool):
+        raise PreflightError("etcd has a quorum: there is nothing to recover", hint="A single member that is lost: invoke node.replace.")
+
+
+def _choose(prepared: Prepared, pool: Pool) -> Survivor:
+    """Who knows most of what was agreed to. Members that are stopped are started for it: only a running one says what is in its log."""
+    outcomes = pool.map(_wake, prepared.spec.masters)
+    found = [outcome.get() for outcome in outcomes.values() if outcome.ok]
+    survivors = [each for each in found if each is not None]
+    if not survivors:
+        hint = "Bring the disk of one back, or: invoke etcd.restore SNAPSHOT"
+        raise PreflightError("no master has etcd's data any more; nothing was changed", hint=hint)
+    return max(survivors, key=lambda each: (each.committed, each.db_bytes))
+
+
+def _wake(host: Host, connection: Connection) -> Survivor | None:
+    code, output, stderr = cluster.one(connection, _WAKE.format(data=words.DATA), deadline_s=60)
+    if code != 0:
+        raise KbError(f"etcd cannot be started: {stderr.strip()[-300:]}", host=host.name)
+    word, _, size = output.decode().strip().partition(" ")
+    return Survivor(host=host.name, committed=_replayed(connection), db_bytes=int(size)) if word == "data" and size.isdigit() else None
+
+
+def _replayed(connection: Connection) -> int:
+    """The number of committed entries once the database has them all; what is known when the time is over, -1 if the member never says."""
+    end, committed = clock.monotonic_s() + WAKING_S, -1
+    while clock.monotonic_s() < end:
+        text = etcd_status.metrics(connection)
+        committed = asking.counter(text, asking.COMMITTED)
+        if committed >= 0 and asking.counter(text, asking.APPLIED) >= committed:
+            break
+        clock.pause(0.5)
+    return committed
+
+
+def _told(prepared: Prepared, survivor: Survivor) -> tuple[str, ...]:
+    names, folder = ", ".join(host.name for host in prepared.spec.masters), prepared.folder.snapshots
+    return (
+        f"{survivor.host} has the newest data: {survivor.committed} entries, {survivor.db_bytes / 1e6:.1f} MB. First it is saved here, in {folder}.",
+        f"On {names}: API servers, controllers and etcd stop; etcd begins anew from it; then all start again. Former data is renamed, not deleted.",
+        "What the others had agreed to and it had not heard of is gone.",
+    )
+
+
+def _save(request: Request, prepared: Prepared, pool: Pool, survivor: Survivor) -> Taken:
+    """By etcd itself while it serves; else from its file, which it closes for it: a member that was started without a quorum serves nobody."""
+    host = prepared.spec.host(survivor.host)
+    connection = pool.connection(host)
+    seen: Mapping[str, Member] = {each.host: each for each in etcd_status.look(prepared, pool).members}
+    member, folder = seen[host.name], prepared.folder.snapshots
+    if not member.reason:
+        try:
+            text = etcd_snapshot_sh.save(host, survivor.db_bytes)
+            return etcd_snapshot.stream(
+                prepared, connection, text, request.listener, folder, member=Member(host=host.name, version=member.version, cluster=member.cluster)
+            )
+        except KbError as error:
+            request.listener(Note(host=host.name, text=f"its etcd gives no snapshot ({error.message}): its file is copied", warning=True))
+    return etcd_snapshot.stream(prepared, connection, etcd_snapshot_sh.copy(), request.listener, folder, member=member, seal=True)

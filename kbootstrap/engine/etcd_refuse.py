@@ -1,0 +1,101 @@
+"""What keeps a snapshot from being restored, found before anything changes, and what is told to who is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
+
+from kbootstrap.engine import cluster
+from kbootstrap.engine.etcd_snapshot import fingerprints
+from kbootstrap.engine.prepare import Prepared
+from kbootstrap.errors import ApplyError, ConnectError, PreflightError, Problem
+from kbootstrap.model.cluster import Host
+from kbootstrap.model.snapshot import Snapshot
+from kbootstrap.plan import etcd_restore as words
+from kbootstrap.plan import etcd_restore_sh
+from kbootstrap.plan.etcd_restore import Restore, Seen
+from kbootstrap.remote.connection import Connection
+from kbootstrap.remote.pool import Outcome, Pool
+from kbootstrap.store.snapshots import Checked
+
+T = TypeVar("T")
+
+
+def foreign(prepared: Prepared, checked: Checked, *, believed: bool) -> None:
+    """PreflightError for a snapshot of another cluster (its secrets are sealed with another key, its objects would meet strange hosts), and for
+    one without a sidecar unless it is *believed* to be ours."""
+    found, name = checked.sidecar, prepared.spec.name
+    if found is None:
+        if not believed:
+            hint = "If it surely is of this cluster: --without-sidecar."
+            raise PreflightError(f"{checked.path} has no sidecar, so nothing tells of which cluster it is", hint=hint)
+        return
+    if found.cluster_id != prepared.state.cluster_id:
+        hint = f"The id is in state.yml; this inventory's is {prepared.state.cluster_id}. Its own snapshots: ls {prepared.folder.snapshots}"
+        raise PreflightError(f"{checked.path} is of another cluster, «{found.cluster}» ({found.cluster_id}), not of «{name}»", hint=hint)
+    mine = fingerprints(prepared.pki, former=True)
+    for ca in sorted(set(mine) & set(found.cas)):
+        if not set(mine[ca]) & set(found.cas[ca]):
+            what = (
+                f"{checked.path} was taken under another {ca} ({found.cas[ca][0][:16]}; this PKI knows {', '.join(each[:16] for each in mine[ca])})"
+            )
+            raise PreflightError(what, hint="Restore the PKI directory of that time, too: invoke certs.check compares it with the hosts.")
+
+
+def look(target: Restore, pool: Pool) -> dict[str, Seen]:
+    """Every master as a restore finds it. ConnectError if one cannot be read: it would come back with the old data."""
+
+    def read(host: Host, connection: Connection) -> Seen:
+        code, output, stderr = cluster.one(connection, etcd_restore_sh.look(target, host), deadline_s=60)
+        if code != 0:
+            raise ApplyError(f"cannot be read: {stderr.strip()[-300:]}", host=host.name)
+        return words.seen(host.name, output.decode())
+
+    outcomes = pool.map(read, target.spec.masters)
+    _all(outcomes)
+    return {name: outcome.get() for name, outcome in outcomes.items()}
+
+
+def reachable(prepared: Prepared, pool: Pool) -> None:
+    """ConnectError if a master cannot be reached."""
+    _all(pool.map(lambda host, connection: connection.host, prepared.spec.masters))
+
+
+def _all(outcomes: Mapping[str, Outcome[T]]) -> None:
+    if bad := [outcome.error for outcome in outcomes.values() if outcome.error is not None]:
+        problems = [Problem(where=error.host, what=error.message, hint=error.hint) for error in bad]
+        hint = "Bring it back, or take it out of cluster.yml: an odd number of masters must remain. It can join again later."
+        raise ConnectError("a restore needs every master of the inventory; nothing was changed", problems=problems, hint=hint)
+
+
+def unready(target: Restore, found: Mapping[str, Seen], checked: Checked) -> None:
+    """PreflightError with all that masters lack."""
+    rows = [(each.host, what, hint) for each in found.values() for what, hint in words.refusals(target, each, checked.sidecar)]
+    strange = sorted({flag for host in target.spec.masters for flag in host.extra_args.get("etcd", {}) if flag in ("data-dir", "wal-dir", "name")})
+    rows += [("cluster.yml", f"extra_args of etcd set {flag}, which a restore does not follow", "Restore by hand with etcdutl.") for flag in strange]
+    if rows:
+        problems = [Problem(where=where, what=what, hint=hint) for where, what, hint in rows]
+        raise PreflightError("the masters are not ready for a restore; nothing was changed", problems=problems)
+
+
+def others_begun(found: Mapping[str, Seen]) -> None:
+    """PreflightError where a restore of something else was cut off behind its SWAP."""
+    if others := {each.host: each.others for each in found.values() if each.others}:
+        problems = [Problem(where=host, what=f"another restore was begun and not finished ({', '.join(ids)})") for host, ids in others.items()]
+        raise PreflightError("finish that one first; nothing was changed", problems=problems, hint="Or give it up: --replace keeps its data, too.")
+
+
+def explain(target: Restore, checked: Checked, *, quorum: bool) -> Iterator[str]:
+    """What will happen, for who is asked."""
+    side = checked.sidecar
+    about = _about(side) if side else "nothing is known of it but its hash"
+    yield f"{checked.path}: {about}"
+    names = ", ".join(host.name for host in target.spec.masters)
+    yield f"On {names}: API servers, controllers and etcd stop; etcd begins anew from it; all start again."
+    yield "Whatever was written later is gone." + (" etcd has a quorum now: what it serves at this moment is given up." if quorum else "")
+
+
+def _about(side: Snapshot) -> str:
+    return f"taken {side.taken} from {side.host}, {side.keys} keys, revision {side.revision}" + (
+        "" if side.quorum else ", of a survivor without a quorum"
+    )

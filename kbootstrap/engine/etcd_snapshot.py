@@ -1,0 +1,124 @@
+"""``etcd.snapshot``: a member's database, streamed over the connection that is there into a file of the operator's, verified at both ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kbootstrap.engine import etcd_status
+from kbootstrap.engine.contact import contact
+from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.run import Request
+from kbootstrap.engine.timing import span
+from kbootstrap.errors import CommandError, PkiError, PreflightError, UsageError
+from kbootstrap.model.events import Listener, Note
+from kbootstrap.model.pki import Pki
+from kbootstrap.model.snapshot import Snapshot, content
+from kbootstrap.pki import inspect
+from kbootstrap.plan import etcd_snapshot_sh as words
+from kbootstrap.remote.connection import Connection
+from kbootstrap.remote.lock import Owner
+from kbootstrap.remote.pool import Pool
+from kbootstrap.report.etcd import EtcdStatus, Member
+from kbootstrap.store import clock, pki_dir, snapshots
+from kbootstrap.store.folder import Folder
+
+IDLE_S: Final = 600.0  # a host hashes and checks the whole database before its first byte
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A snapshot that lies verified at *path*. *removed* are those that went for it."""
+
+    path: Path
+    snapshot: Snapshot
+    removed: tuple[Path, ...] = ()
+
+
+def snapshot(request: Request, *, to: Path | None = None, keep: int = 0) -> Taken:
+    """Take one into *to* (default: ``snapshots`` in the cluster's folder), then keep the *keep* newest of this cluster there (0: all).
+
+    The cluster's lock is not needed: nothing of hosts or inventory changes. PreflightError when there is no quorum.
+    """
+    if keep < 0:
+        raise UsageError("--keep is a number of snapshots", hint="0 keeps all.")
+    known = contact(request.folder)
+    if not known.state.cluster_id:
+        raise PreflightError(f"{request.folder.state} names no cluster yet", hint="invoke cluster.up makes one.")
+    folder = to or request.folder.snapshots
+    with request.connect(known) as pool:
+        taken = take(known, pool, request.listener, folder)
+    removed = snapshots.prune(folder, known.state.cluster_id, keep) if keep else []
+    return Taken(path=taken.path, snapshot=taken.snapshot, removed=tuple(removed))
+
+
+def take(known: Prepared, pool: Pool, listener: Listener, folder: Path) -> Taken:
+    """A snapshot from the healthy member that it disturbs least. PreflightError when there is no quorum."""
+    found = etcd_status.look(known, pool)
+    source = choose(found)
+    if source is None:
+        hint = "From the survivor's database: invoke etcd.recover. invoke etcd.status tells more."
+        raise PreflightError("no member of etcd has a leader: a snapshot of now cannot be had", hint=hint)
+    host = known.spec.host(source.host)
+    return stream(known, pool.connection(host), words.save(host, source.db_bytes), listener, folder, member=source)
+
+
+def choose(found: EtcdStatus) -> Member | None:
+    """A follower without an alarm, the one that has applied most; the leader, who has enough to do, if there is no other."""
+    bad = {alarm.member for alarm in found.alarms if alarm.kind == "CORRUPT"}
+    fit = [member for member in found.following if member.id not in bad and not member.learner]
+    return min(fit, key=lambda member: (member.leads, -member.applied), default=None)
+
+
+def stream(
+    known: Prepared, connection: Connection, program: str, listener: Listener, folder: Path, *, member: Member, seal: bool = False
+) -> Taken:  # fmt: skip
+    """Run *program* (of ``plan.etcd_snapshot_sh``) and keep what it writes. *seal*: it is a bare database, of a survivor."""
+    with span(listener, "snapshot", connection.host):
+        running = connection.run(program, deadline_s=2.0 * words.SAVING_S, idle_s=IDLE_S)
+        lines = running.lines()
+        about, numbers = next(lines, b""), next(lines, b"")
+        try:
+            said, (size, sha256) = content(about), numbers.decode().split(" ")
+        except ValueError:
+            done = running.finish()
+            raise CommandError(f"no snapshot: {done.stderr.strip()[-400:] or about!r}", host=connection.host) from None
+        now = clock.now()
+        path = folder / f"{known.spec.name}-{now:%Y%m%dT%H%M%SZ}-{said.revision}{snapshots.SUFFIX}"
+        kept = snapshots.receive(path, lines, size=int(size), sha256=sha256, seal=seal)
+        running.finish()
+    sidecar = Snapshot(
+        cluster=known.spec.name,
+        cluster_id=known.state.cluster_id,
+        etcd_cluster_id=member.cluster,
+        kubernetes=known.spec.kubernetes,
+        etcd=member.version or said.version,
+        revision=said.revision,
+        keys=said.keys,
+        size=kept.size,
+        sha256=kept.sha256,
+        cas=_trusted(known.folder, listener),
+        taken=now.isoformat(timespec="seconds"),
+        by=Owner.here("").who,
+        host=connection.host,
+        quorum=not seal and bool(member.leader),
+    )
+    snapshots.describe(path, sidecar)
+    return Taken(path=path, snapshot=sidecar)
+
+
+def fingerprints(pki: Pki, *, former: bool = False) -> Mapping[str, tuple[str, ...]]:
+    """CA → fingerprints of its certificates that are trusted; *former*: also of those that were, as far as that is known."""
+    texts = {name: [pki.trust(name), *([pki.retired[name]] if former and name in pki.retired else [])] for name in pki.cas}
+    return {name: tuple(inspect.fingerprint(one) for text in found for one in inspect.blocks(text)) for name, found in texts.items()}
+
+
+def _trusted(folder: Folder, listener: Listener) -> Mapping[str, tuple[str, ...]]:
+    """A sealed PKI directory without its passphrase is no reason not to have a backup."""
+    try:
+        return fingerprints(pki_dir.load(folder.pki))
+    except PkiError as error:
+        listener(Note(text=f"the sidecar does not name the CAs: {error.message}", warning=True))
+        return {}
