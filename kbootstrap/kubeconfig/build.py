@@ -58,7 +58,7 @@ def for_host(spec: ClusterSpec, host: Host, component: str, *, ca_pem: bytes, pa
 
     Controller manager and scheduler use their own host's API server, the others the endpoint.
     """
-    url = _url(str(host.address)) if component in _OWN_API else endpoint_url(spec)
+    url = own_url(host) if component in _OWN_API else endpoint_url(spec)
     user = names.ADMIN_USER if component == "admin" else component
     return build(spec.name, {spec.name: url}, ca_pem=ca_pem, user=user, pair=pair)
 
@@ -80,7 +80,12 @@ def servers(spec: ClusterSpec) -> dict[str, str]:
     """Where somebody outside the cluster finds the API: name of a cluster entry → URL."""
     if spec.endpoint.kind is EndpointKind.EXTERNAL:
         return {spec.name: endpoint_url(spec)}
-    return {f"{spec.name}-{master.name}": _url(str(master.address)) for master in spec.masters}
+    return {f"{spec.name}-{master.name}": own_url(master) for master in spec.masters}
+
+
+def own_url(host: Host) -> str:
+    """Where the API server of *host* itself answers."""
+    return _url(str(host.address))
 
 
 def endpoint_url(spec: ClusterSpec) -> str:

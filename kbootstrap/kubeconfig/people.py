@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from kbootstrap.catalog import names
 from kbootstrap.errors import Problem, UsageError
-from kbootstrap.kubeconfig.build import servers
+from kbootstrap.kubeconfig.build import own_url, servers
 from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.model.resource import Manifest
 
@@ -90,21 +90,31 @@ def way(spec: ClusterSpec, server: str, sans: Collection[str]) -> dict[str, str]
 
     UsageError for a URL to a name that the API servers' certificates (*sans*: names and addresses) do not carry: no client would accept it.
     """
-    known = servers(spec)
     if not server:
-        return known
-    if f"{spec.name}-{server}" in known:
-        return {spec.name: known[f"{spec.name}-{server}"]}
-    parts = urlsplit(server)
-    if parts.scheme != "https" or not parts.hostname or parts.username or parts.query or parts.fragment:
+        return servers(spec)
+    for master in spec.masters:
+        if master.name == server:
+            return {spec.name: own_url(master)}
+    name = _hostname(server)
+    if not name:
         masters = ", ".join(host.name for host in spec.masters)
         raise UsageError(f"--server: {server!r} is neither a master nor an https:// URL", hint=f"The masters are {masters}.")
-    if parts.hostname not in sans:
+    if name not in sans:
         raise UsageError(
-            f"--server: {parts.hostname} is not in the API servers' certificates, so no client would accept it",
+            f"--server: {name} is not in the API servers' certificates, so no client would accept it",
             hint=f"Add it below certificates.extra_sans in cluster.yml, then `invoke cluster.up`. They have {', '.join(sorted(sans))}.",
         )
     return {spec.name: server}
+
+
+def _hostname(url: str) -> str:
+    """The name or address in a plain https:// URL; empty when it is none."""
+    try:
+        parts = urlsplit(url)
+        plain = parts.scheme == "https" and (parts.port or 1) and not (parts.username or parts.query or parts.fragment)
+    except ValueError:
+        return ""
+    return (parts.hostname or "") if plain else ""
 
 
 def objects(person: Person) -> tuple[Manifest, ...]:

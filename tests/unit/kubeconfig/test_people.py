@@ -76,12 +76,19 @@ def test_the_way_to_the_api() -> None:
     assert list(people.way(spec, "", sans)) == ["lab-m1", "lab-m2", "lab-m3"]
     assert people.way(spec, "m2", sans) == {"lab": "https://10.77.0.12:6443"}
     assert people.way(spec, "https://api.example:443", sans) == {"lab": "https://api.example:443"}
-    for server, message in (("w1", "The masters are m1, m2, m3"), ("http://api.example", "neither"), ("https://else:1", "extra_sans")):
+    for server, message in (
+        ("w1", "The masters are m1, m2, m3"),
+        ("http://api.example", "neither"),
+        ("https://[::1", "neither"),
+        ("https://a:x", "neither"),
+        ("https://else:1", "extra_sans"),
+    ):
         with pytest.raises(UsageError) as caught:
             people.way(spec, server, sans)
         assert message in f"{caught.value} {caught.value.hint}"
     external = a_cluster(endpoint=Endpoint(kind=EndpointKind.EXTERNAL, address="api.example", port=443))
     assert people.way(external, "", sans) == {"lab": "https://api.example:443"}
+    assert people.way(external, "m2", sans) == {"lab": "https://10.77.0.12:6443"}
 
 
 def test_a_role_is_bound_in_the_namespace_or_in_the_cluster_to_the_user_or_the_account() -> None:
