@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -180,6 +181,28 @@ def test_a_sealed_directory_gives_nothing_away_and_every_command_works_with_it(l
     after = _tree(lab / "pki")
     changed = {"users/admin.pem", "ledger.jsonl"}
     assert {n: c for n, c in after.items() if n not in changed} == {n: c for n, c in before.items() if n not in changed}
+
+
+def test_the_ledger_is_a_table_and_revoking_names_its_own_commands(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (lab / "pki/users/admin.pem").unlink()
+    certs.ensure(Context())
+    capsys.readouterr()
+    certs.issued(Context(), json=True)
+    rows = json.loads(capsys.readouterr().out)["issued"]
+    pki = pki_dir.load(lab / "pki")
+    assert {row["id"] for row in rows} == {*pki.cas, *pki.pairs}
+    old, new = (row for row in rows if row["id"] == "admin")
+    assert (old["newest"], new["newest"], new["groups"]) == (False, True, ["kbootstrap:admins"])
+    assert (bool(new["who"]), bool(new["when"]), new["reason"]) == (True, True, "there is none yet")
+    certs.issued(Context(), host="m1", name="apiserver")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["SERIAL", "ID", "SUBJECT", "GROUPS", "EXPIRES", "WHEN", "WHO", "WHY"]
+    assert [line.split()[1] for line in lines[1:-1]] == ["m1/apiserver"]
+    certs.revoke(Context(), what=new["serial"])
+    said = capsys.readouterr().out
+    assert said.startswith(f"admin {new['serial'][:16]}: accepted until")
+    assert "certs.rotate cluster" in said
+    assert "the ledger knows no nobody" in _refused(capsys, lambda: certs.revoke(Context(), what="nobody"), code=2)
 
 
 @pytest.mark.parametrize(
