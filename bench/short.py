@@ -25,7 +25,7 @@ from bench.works import FIRST, SECOND, Work, files, own
 HOSTS: Final = 3
 DELAY_MS: Final = 20.0
 TRIPS: Final = 3  # of a run that finds nothing to do, beside those of connecting
-BYTES_AGAIN: Final = 24_000  # to a host in a second run: 20 files are asked for, none is sent
+BYTES_AGAIN: Final = 8_000  # to a host in a second run: 20 files are asked for, none is sent
 SESSIONS_FIRST: Final = 6  # look, lock, look, ledger, changes, look
 CPU_RATIO: Final = 5.0  # of a second run, interpreter and imports included, to the bare client's
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
-
 from kbootstrap.errors import UnavailableError
 from kbootstrap.model.events import Listener, Note, Progress
 from kbootstrap.store.artifacts import records
+from kbootstrap.store.late import httpx
 
 CONNECT_TIMEOUT_S = 4.0
 READ_TIMEOUT_S = 30.0

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
 import yaml
 
 from kbootstrap.catalog.releases import Checksum, Download, downloads
@@ -17,6 +16,7 @@ from kbootstrap.errors import ArtifactError, ChecksumError, InventoryError, Unav
 from kbootstrap.store.artifacts.download import Reach
 from kbootstrap.store.artifacts.files import Pins
 from kbootstrap.store.artifacts.records import write_atomically
+from kbootstrap.store.late import httpx
 
 _HEADER = """\
 # Checksums trusted on first use: taken over TLS from the projects' own sites where the catalog has none.

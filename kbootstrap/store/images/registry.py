@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
-
 from kbootstrap.catalog.releases import RegistryImage
 from kbootstrap.errors import ChecksumError, UnavailableError
 from kbootstrap.model.events import Listener
 from kbootstrap.store.artifacts.download import Reach, download
 from kbootstrap.store.images import layout
+from kbootstrap.store.late import httpx
 
 _INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 _MANIFESTS = (layout.MANIFEST, "application/vnd.docker.distribution.manifest.v2+json")
