@@ -6,12 +6,11 @@ folders tell how far it is (``plan.etcd_restore``). Nothing that was there is de
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from kbootstrap.engine import api, certs, cluster, etcd, health
 from kbootstrap.engine import etcd_refuse as refuse
@@ -28,7 +27,7 @@ from kbootstrap.model.report import Result
 from kbootstrap.model.resource import Blob
 from kbootstrap.plan import etcd_restore as words
 from kbootstrap.plan import etcd_restore_sh as texts
-from kbootstrap.plan.etcd_restore import Phase, Restore, Seen
+from kbootstrap.plan.etcd_restore import Counted, Phase, Restore, Seen
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.lock import Owner
 from kbootstrap.remote.lock import hold as hold_host
@@ -37,6 +36,7 @@ from kbootstrap.store import clock, snapshots
 from kbootstrap.store.lock import hold
 from kbootstrap.store.snapshots import Checked
 
+T = TypeVar("T")
 AGAIN: Final = "Run the same command again; it goes on where it stopped."
 HASHES_S: Final = 30.0
 STEP_S: Final = 300.0
@@ -150,7 +150,7 @@ class _Restoring:
             hint = f"To begin anew, rename {self.target.work} on the other masters, and run it again."
             raise ApplyError(f"{', '.join(lost)} lost its data in the middle of this restore", hint=hint)
 
-    def _step(self, name: str, hosts: Sequence[Host], work: Callable[[Host, Connection], object]) -> dict[str, object]:
+    def _step(self, name: str, hosts: Sequence[Host], work: Callable[[Host, Connection], T]) -> dict[str, T]:
         """One step on *hosts* together; ApplyError names all that failed, and no further step begins."""
         if not hosts:
             return {}
@@ -173,10 +173,9 @@ class _Restoring:
         self._run(connection, "start", texts.start(), STEP_S)
         self._run(connection, "serving", texts.serving(host), STEP_S)
 
-    def _counted(self, host: Host, connection: Connection, *, alone: bool) -> tuple[int, int, str]:
-        """Revision, number of keys, and where they can be had: hash. *alone*: nobody has written yet, so each number must be the snapshot's."""
+    def _counted(self, host: Host, connection: Connection, *, alone: bool) -> Counted | None:
+        """What the member of *host* holds, which must be all of the snapshot. *alone*: nobody has written yet, so nothing more, either; None else."""
         end = clock.monotonic_s() + HASHES_S
-        side = self.checked.sidecar
         while True:
             code, output, stderr = cluster.one(connection, texts.count(host), deadline_s=150)
             if code == 0:
@@ -184,17 +183,16 @@ class _Restoring:
             if clock.monotonic_s() > end:
                 raise ApplyError(f"its keys cannot be counted: {stderr.strip()[-300:]}", host=host.name, hint=AGAIN)
             clock.pause(0.5)
-        counted, hashed = (json.loads(line) for line in output.splitlines() if line.startswith((b"[", b"{")) and not line.startswith(b'{"level"'))
-        revision, keys = counted["header"]["revision"], counted.get("count", 0)
-        if side is not None and (revision < side.revision + words.BUMP or (alone and keys != side.keys)):
-            what = f"revision {revision} and {keys} keys; the snapshot has {side.revision} (+ {words.BUMP}) and {side.keys}"
+        found, side = words.counted(output.decode()), self.checked.sidecar
+        if side is not None and (found.revision < side.revision + words.BUMP or (alone and found.keys != side.keys)):
+            what = f"revision {found.revision} and {found.keys} keys; the snapshot has {side.revision} (+ {words.BUMP}) and {side.keys}"
             raise VerifyError(what, host=host.name, hint="API servers are still stopped. invoke etcd.status")
-        return revision, keys, str(hashed[0]["HashKV"]["hash"]) if alone else ""
+        return found if alone else None
 
-    def _same(self, counted: Mapping[str, object]) -> None:
-        if len(set(counted.values())) > 1 and all(isinstance(each, tuple) and each[2] for each in counted.values()):
+    def _same(self, counted: Mapping[str, Counted | None]) -> None:
+        if None not in counted.values() and len(set(counted.values())) > 1:
             told = "; ".join(f"{host} {each}" for host, each in counted.items())
-            raise VerifyError(f"the members differ (revision, keys, hash): {told}", hint="API servers are still stopped. invoke etcd.status")
+            raise VerifyError(f"the members differ: {told}", hint="API servers are still stopped. invoke etcd.status")
 
     def _verified(self) -> tuple[Result, ...]:
         """What is sealed can be opened; etcd and all else is asked. VerifyError if etcd is not well: the folders still say «begun» then."""

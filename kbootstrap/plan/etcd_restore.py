@@ -8,6 +8,7 @@ folder once all is proven, and holds the former data until somebody deletes it.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -108,6 +109,24 @@ def _phase(words: set[str]) -> Phase:
     if "new" in words:
         return Phase.STAGED
     return Phase.DONE if "done" in words else Phase.NOTHING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """What a member holds."""
+
+    revision: int
+    keys: int
+    hash: str
+
+
+def counted(output: str) -> Counted:
+    """From etcdctl's fields and its JSON of the hash. ValueError if they are not there (etcdctl counts in no other format)."""
+    fields = dict(re.findall(r'^"(Revision|Count)" : (\d+)$', output, re.MULTILINE))
+    found = re.search(r'"hash":(\d+)', output)
+    if fields.keys() != {"Revision", "Count"} or found is None:
+        raise ValueError(f"not what etcdctl says: {output[-200:]}")
+    return Counted(revision=int(fields["Revision"]), keys=int(fields["Count"]), hash=found[1])
 
 
 def begun(found: Iterable[Seen]) -> bool:

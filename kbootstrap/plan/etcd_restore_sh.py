@@ -130,9 +130,9 @@ def serving(host: Host) -> str:
 
 
 def count(host: Host) -> str:
-    """Two lines of JSON: all keys counted, with the revision; the hash of all that is in the member of *host*."""
+    """What ``etcd_restore.counted`` reads: all keys counted, with the revision; the hash of all that is in the member of *host*."""
     ask = f"{etcdctl(host)} --command-timeout=60s"
-    return f"{ask} get '' --prefix --count-only -w json\n{ask} endpoint hashkv -w json\n"
+    return f"{ask} get '' --prefix --count-only -w fields\n{ask} endpoint hashkv -w json\n"
 
 
 def api(host: Host) -> str:

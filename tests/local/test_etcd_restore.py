@@ -120,3 +120,12 @@ def test_todays_masters_are_part_of_what_a_restore_is() -> None:
     assert words.identity(a_cluster(1, 0), TARGET.sha256) != TARGET.id
     assert words.begun([Seen(host="m1", phase=Phase.STAGED, member=True), Seen(host="m2", phase=Phase.SWAPPING, member=False)])
     assert not words.begun([Seen(host="m1", phase=Phase.STAGED, member=True), Seen(host="m2", phase=Phase.DONE, member=True)])
+
+
+def test_what_a_member_holds() -> None:
+    said = '"ClusterID" : 14765410957201216590\n"Revision" : 1000000008\n"RaftTerm" : 2\n"More" : false\n"Count" : 6\n'
+    assert words.counted(f'{said}[{{"Endpoint":"x","HashKV":{{"header":{{"revision":8}},"hash":3956946528,"compact_revision":8}}}}]\n') == (
+        words.Counted(revision=1_000_000_008, keys=6, hash="3956946528")
+    )
+    with pytest.raises(ValueError, match="etcdctl"):
+        words.counted(said)
