@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from kbootstrap import inventory
 from kbootstrap import lab as labs
 from kbootstrap.engine import prepare, run
+from kbootstrap.errors import KbError
 from kbootstrap.store import artifacts
 from kbootstrap.store.folder import Folder
 from kbootstrap.tasks import _request
@@ -45,7 +46,11 @@ class Cluster:
 
     def up(self, **options: Any) -> run.Outcome:
         """``cluster.up --yes``, and every check of it holds."""
-        outcome = run.up(self.request(**options))
+        try:
+            outcome = run.up(self.request(**options))
+        except KbError as error:
+            error.add_note("\n".join(map(str, error.problems)))  # which a user sees, and a traceback does not show
+            raise
         bad = [result for result in outcome.results if not result.ok]
         assert not bad, "\n".join(map(str, bad))
         return outcome
