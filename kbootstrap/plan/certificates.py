@@ -59,6 +59,10 @@ def _row(wanted: Wanted, host: str, name: str, where: str, found: Fault, *, pem:
 
 def host(wanted: Wanted, look: Look, disks: Mapping[str, bytes]) -> Iterator[Row]:
     """The rows of one host: its files, its ports, its running units. *disks*: profile id → what was read of the disks of all hosts."""
+    if not look.seen.files:
+        detail = "holds no certificate of this cluster: nothing is installed there"
+        yield Row(host=look.host.name, certificate="", where="", state=State.MISSING, detail=detail)
+        return
     for held in look.held:
         yield from _file(wanted, look, held)
     for socket, shown in look.served.items():

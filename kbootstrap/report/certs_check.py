@@ -61,6 +61,8 @@ def repair(state: State, certificate: str, hosts: Sequence[str], unit: str = "")
     """What mends *state* of *certificate* on *hosts*: what is wrong in itself must be signed anew, by its name; what the PKI has needs no name."""
     named = ",".join(name for name in hosts if name)
     told = _OF_AUTHORITIES.get(state, "") if certificate in AUTHORITIES.values() else ""
+    if state is State.MISSING and not certificate:
+        return f"invoke cluster.up --limit {named}"
     if told:
         return told.format(rotation=rotation(certificate), hosts=named)
     if state in _SIGN:

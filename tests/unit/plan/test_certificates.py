@@ -394,6 +394,13 @@ def test_a_host_that_cannot_be_asked_is_a_row_and_no_proof() -> None:
     assert next(found.lines()) == (State.UNREACHABLE, "!!  w1  -  unreachable    no route to host  → invoke cluster.status")
 
 
+def test_a_host_that_nothing_was_installed_on_is_one_row() -> None:
+    bare = [replace(look, seen=Seen()) if look.host.name == "w1" else look for look in everywhere()]
+    found = checked(pki(), bare)
+    assert bad(found) == {("w1", "", "", State.MISSING)}
+    assert [row.hint for row in found.wrong] == ["invoke cluster.up --limit w1"]
+
+
 def test_json_holds_every_place_and_counts_states() -> None:
     looks = everywhere()
     data = checked(pki(), [CASES["another key"][0](looks[0]), *looks[1:]]).data()
