@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kbootstrap.engine import certs, cluster, etcd, etcd_refuse, etcd_restore, etcd_snapshot, etcd_status
+from kbootstrap.engine import certs, cluster, etcd_refuse, etcd_restore, etcd_snapshot, etcd_status
 from kbootstrap.engine.certs_check import issued
 from kbootstrap.engine.contact import contact
 from kbootstrap.engine.etcd_restore import Asked, Outcome
@@ -72,7 +72,7 @@ def _under_way(prepared: Prepared, pool: Pool) -> Path | None:
 
 
 def _refuse_quorum(prepared: Prepared, pool: Pool) -> None:
-    if etcd.has_quorum(prepared, pool):
+    if etcd_refuse.quorum(prepared, pool):
         raise PreflightError("etcd has a quorum: there is nothing to recover", hint="A single member that is lost: invoke node.replace.")
 
 

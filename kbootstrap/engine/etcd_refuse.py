@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from kbootstrap.engine import cluster
+from kbootstrap.engine import cluster, etcd, etcd_status
 from kbootstrap.engine.etcd_snapshot import fingerprints
 from kbootstrap.engine.prepare import Prepared
 from kbootstrap.errors import ApplyError, ConnectError, PreflightError, Problem
@@ -16,9 +16,11 @@ from kbootstrap.plan import etcd_restore_sh
 from kbootstrap.plan.etcd_restore import Restore, Seen
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Outcome, Pool
+from kbootstrap.store import clock
 from kbootstrap.store.snapshots import Checked
 
 T = TypeVar("T")
+BELIEVES_S: Final = 15.0
 
 
 def foreign(prepared: Prepared, checked: Checked, *, believed: bool) -> None:
@@ -54,6 +56,19 @@ def look(target: Restore, pool: Pool) -> dict[str, Seen]:
     outcomes = pool.map(read, target.spec.masters)
     _all(outcomes)
     return {name: outcome.get() for name, outcome in outcomes.items()}
+
+
+def quorum(prepared: Prepared, pool: Pool) -> bool:
+    """Whether etcd has one. A member goes on following a leader that died for the time of an election, so that is no proof at once; but where
+    sshd forbids to dial, and nothing could be read, it is all there is."""
+    if etcd.has_quorum(prepared, pool):
+        return True
+    end = clock.monotonic_s() + BELIEVES_S
+    while etcd_status.look(prepared, pool).quorum:
+        if clock.monotonic_s() > end:
+            return True
+        clock.pause(0.5)
+    return False
 
 
 def reachable(prepared: Prepared, pool: Pool) -> None:

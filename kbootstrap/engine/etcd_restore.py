@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
-from kbootstrap.engine import api, certs, cluster, etcd, health
+from kbootstrap.engine import api, certs, cluster, health
 from kbootstrap.engine import etcd_refuse as refuse
 from kbootstrap.engine.apply import raise_together, run_steps
 from kbootstrap.engine.certs_check import issued
@@ -82,7 +82,7 @@ def work(request: Request, prepared: Prepared, pool: Pool, checked: Checked, ask
     goes_on = words.begun(found.values())
     refuse.unready(target, found, checked)
     if not goes_on:
-        quorum = etcd.has_quorum(prepared, pool)
+        quorum = refuse.quorum(prepared, pool)
         done = [each.done[-1] for each in found.values() if each.phase is Phase.DONE]
         if quorum and len(done) == len(found) and not asked.replace:
             return Outcome(restore=target, applied=False, already=max(done))
@@ -121,22 +121,19 @@ class _Restoring:
     def all(self, found: Mapping[str, Seen]) -> Outcome:
         """Every step that is left."""
         masters, target = self.target.spec.masters, self.target
-        time = f"{clock.now():%Y%m%dT%H%M%SZ}"
-        bare = [
-            host
-            for host in masters
-            if found[host.name].phase is Phase.NOTHING or (found[host.name].phase is Phase.DONE and not words.begun(found.values()))
-        ]
-        swapped = all(each.phase in (Phase.SWAPPED, Phase.DONE) for each in found.values()) and words.begun(found.values())
         self._refuse_lost(found)
+        time = f"{clock.now():%Y%m%dT%H%M%SZ}"
+        bare = [] if words.begun(found.values()) else [host for host in masters if found[host.name].phase is not Phase.STAGED]
         seconds = STEP_S + self.checked.size / SLOWEST_BYTES_PER_S
         self._step("UPLOAD", bare, lambda host, connection: self._upload(connection))
         self._step("STAGE", bare, lambda host, connection: self._run(connection, "stage", texts.stage(target, host), seconds))
-        if not swapped:
+        alone = not any(each.api_active for each in found.values())
+        if not words.swapped(found.values()):
             self._step("STOP", masters, lambda host, connection: self._run(connection, "stop", texts.stop(), STEP_S))
             self._step("SWAP", masters, lambda host, connection: self._run(connection, "swap", texts.swap(target, time), STEP_S))
+            alone = True
         self._step("ETCD", masters, self._etcd)
-        counted = self._step("KEYS", masters, lambda host, connection: self._counted(host, connection, alone=not found[host.name].api_active))
+        counted = self._step("KEYS", masters, lambda host, connection: self._counted(host, connection, alone=alone))
         self._same(counted)
         self._step("CONTROL_PLANE", masters, lambda host, connection: self._run(connection, "apiserver", texts.api(host), STEP_S))
         self._step("CONTROLLERS", masters, lambda host, connection: self._run(connection, "controllers", texts.controllers(), STEP_S))

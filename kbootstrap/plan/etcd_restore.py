@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -132,6 +132,11 @@ def counted(output: str) -> Counted:
 def begun(found: Iterable[Seen]) -> bool:
     """Whether it passed the point behind which it can only be finished."""
     return any(each.phase in (Phase.SWAPPING, Phase.SWAPPED) for each in found)
+
+
+def swapped(found: Collection[Seen]) -> bool:
+    """Whether it passed it everywhere."""
+    return begun(found) and all(each.phase in (Phase.SWAPPED, Phase.DONE) for each in found)
 
 
 def refusals(restore: Restore, found: Seen, sidecar: Snapshot | None) -> list[tuple[str, str]]:

@@ -153,5 +153,5 @@ def readable(host: Host) -> str:
 
 
 def finish(restore: Restore, time: str) -> str:
-    """The folder gets the name under which it stays."""
-    return f"if [ -e {restore.work} ]; then mv -T {restore.work} {DATA}/before-{time}-{restore.id}; fi\nrm -f {restore.blob}\n"
+    """The folder gets the name under which it stays. What earlier attempts uploaded goes: the host is locked, no other bytes are on their way."""
+    return f"if [ -e {restore.work} ]; then mv -T {restore.work} {DATA}/before-{time}-{restore.id}; fi\nrm -f {paths.BLOBS}/*\n"

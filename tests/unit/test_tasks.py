@@ -25,11 +25,27 @@ ARGUMENTS = {name: task.get_arguments() for name, task in TASKS.items()}  # once
 WANTED = {
     "artifacts": {"fetch", "list", "pin"},
     "certs": {
-        "backup", "check", "csr", "decrypt_keys", "encrypt_keys", "ensure", "export", "install", "issued", "plan", "renew", "restore", "revoke",
-        "rotate", "seal", "show", "unseal",
+        "backup",
+        "check",
+        "csr",
+        "decrypt_keys",
+        "encrypt_keys",
+        "ensure",
+        "export",
+        "install",
+        "issued",
+        "plan",
+        "renew",
+        "restore",
+        "revoke",
+        "rotate",
+        "seal",
+        "show",
+        "unseal",
     },
     "cluster": {"down", "plan", "status", "up", "verify"},
     "demo": {"down", "up"},
+    "etcd": {"alarms", "defrag", "recover", "restore", "snapshot", "status"},
     "firewall": {"apply", "plan", "remove", "show"},
     "inventory": {"check", "from_ansible", "from_vagrant", "new", "schema", "show", "trust"},
     "kubeconfig": {"admin", "check", "install", "merge", "remove", "user", "write"},
@@ -40,7 +56,7 @@ WANTED = {
 }
 READING = (
     "artifacts.fetch", "artifacts.list", "certs.check", "certs.issued", "certs.plan", "certs.show",
-    "cluster.plan", "cluster.status", "cluster.verify", "firewall.plan", "firewall.show",
+    "cluster.plan", "cluster.status", "cluster.verify", "etcd.alarms", "etcd.snapshot", "etcd.status", "firewall.plan", "firewall.show",
     "inventory.check", "inventory.show", "kubeconfig.check", "lab.status",
     "preflight.list", "preflight.run", "report.html", "role.plan",
 )  # fmt: skip
