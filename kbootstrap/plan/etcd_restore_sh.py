@@ -92,13 +92,20 @@ def _each_loaded(units: Iterable[str], command: str) -> str:
     return f'for u in {" ".join(units)}; do [ "$(systemctl show -p LoadState --value "$u")" != loaded ] || {command} "$u"; done\n'
 
 
+_STOP: Final = """\
+systemctl stop --no-block {etcd}
+systemctl kill -s KILL {api} 2>/dev/null || :
+systemctl stop {etcd}
+for u in {etcd} {api}; do
+  case $(systemctl show -p ActiveState --value $u) in inactive|failed) ;; *) echo "$u does not stop"; exit 1 ;; esac
+done
+"""
+
+
 def stop() -> str:
-    """Who writes first, then etcd; ends only when none runs any more."""
-    return _each_loaded((*CONTROLLERS, *API), "systemctl stop") + (
-        f"systemctl stop {ETCD}\n"
-        f"for u in {ETCD} {API[0]}; do case $(systemctl show -p ActiveState --value $u) in inactive|failed) ;;"
-        ' *) echo "$u does not stop"; exit 1 ;; esac; done\n'
-    )
+    """etcd and its API server, which would wait half a minute for requests that nobody answers any more, or whose effect is given up anyway; and
+    who writes through it."""
+    return _each_loaded(CONTROLLERS, "systemctl stop") + _STOP.format(etcd=ETCD, api=API[0])
 
 
 _SWAP: Final = """\

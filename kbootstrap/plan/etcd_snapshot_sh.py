@@ -39,7 +39,9 @@ def save(host: Host, db_bytes: int) -> str:
 
 _STOPPED: Final = """\
 exec </dev/null
-systemctl stop kube-apiserver.service etcd.service || exit 1
+systemctl stop --no-block etcd.service
+systemctl kill -s KILL kube-apiserver.service 2>/dev/null
+systemctl stop etcd.service || exit 1
 [ -s {file} ] || {{ echo "{file} is not there" >&2; exit 1; }}
 """
 
