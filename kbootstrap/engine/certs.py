@@ -35,6 +35,7 @@ from kbootstrap.store.folder import Folder
 from kbootstrap.store.lock import hold
 
 CHECKS = ("cluster-marker", "clock")  # of the preflight: everything else is no reason to let certificates expire
+WAY_OUT = "Mend them; or `invoke certs.renew --host …` names just those that it is about, and of masters one after the other."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +124,7 @@ def wants(known: Prepared, pki: Pki, issued: tuple[Issued, ...] = ()) -> Prepare
 
 def look(request: Request, prepared: Prepared, pool: Pool, *, again: bool = False) -> Look:
     """Read the hosts. PreflightError for one of another cluster; one that nothing was installed on is left to ``cluster.up``."""
-    fit = preflight.require(request, prepared, pool, again=again, only=CHECKS)
+    fit = preflight.require(request, prepared, pool, again=again, only=CHECKS, way_out=WAY_OUT)
     for name in (name for name, ledger in fit.ledgers.items() if ledger.empty and not again):
         request.listener(Note(host=name, text="left out: nothing of the cluster is there yet. `invoke cluster.up` brings it", warning=True))
     observed = {name: seen for name, seen in fit.observed.items() if not fit.ledgers[name].empty}

@@ -30,6 +30,7 @@ from kbootstrap.store import clock
 if TYPE_CHECKING:
     from kbootstrap.engine.run import Request
 
+LEAVE_OUT = "Mend them, or leave them out with --limit."
 WAIVE = 'invoke preflight.run shows reasons and evidence. What you accept is waived in cluster.yml: preflight: {waive: {id: "why"}}.'
 
 
@@ -102,10 +103,10 @@ def note(finding: Finding) -> Note:
     return Note(host=finding.host, text=f"{finding.check}: {text}", warning=not finding.waived)
 
 
-def require(request: Request, prepared: Prepared, pool: Pool, *, again: bool = False, only: Sequence[str] = ()) -> Fit:
+def require(request: Request, prepared: Prepared, pool: Pool, *, again: bool = False, only: Sequence[str] = (), way_out: str = LEAVE_OUT) -> Fit:
     """Read the hosts that *request* names and judge them, by the checks in *only* if any. What is dear to ask is not asked *again*, nor warned of.
 
-    PreflightError or ConnectError with the problems of all hosts.
+    PreflightError or ConnectError with the problems of all hosts; *way_out* is what helps where a master cannot be read.
     """
     hosts = chosen(prepared.spec, request.limit)
     reading = read(prepared, pool, hosts, listener=request.listener, deep=request.deep, thorough=False if again else None)
@@ -115,7 +116,7 @@ def require(request: Request, prepared: Prepared, pool: Pool, *, again: bool = F
     refused = problems(findings)
     if broken and (not reading.observed or any(prepared.spec.host(problem.where).is_master for problem in broken)):
         first, what = next(iter(reading.errors.values())), f"{len(broken)} of {len(hosts)} hosts cannot be read"
-        raise type(first)(what, problems=[*broken, *refused], hint="Mend them, or leave them out with --limit.")
+        raise type(first)(what, problems=[*broken, *refused], hint=way_out)
     for problem in broken:  # the run goes on without it, and says so again at its end
         request.listener(Note(host=problem.where, text=f"left out: {problem.what}", warning=True))
     if refused:
