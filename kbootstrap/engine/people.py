@@ -56,7 +56,7 @@ def give(request: Request, person: Person, *, server: str, to: Path, force: bool
         pki = pki_dir.load(folder.pki)
         if pki.is_empty:
             raise PkiError(f"{folder.pki} holds no certificates yet", hint="They are made by the first `invoke cluster.up`.")
-        people.require(person, now=clock.now(), ca_ends=inspect.describe(pki.ca(names.CLUSTER_CA).cert_pem).not_after)
+        people.require(person, now=clock.now(), ca_ends=inspect.ends(pki.ca(names.CLUSTER_CA).cert_pem))
         ways = people.way(spec, server, _sans(spec))
         _refuse_foreign(to, operator_kubeconfig.owners(folder, pki), force=force)
         token, entry = _through_the_api(request, person)

@@ -15,28 +15,27 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from kbootstrap.catalog import names
 from kbootstrap.errors import PkiError, Problem, UsageError
+from kbootstrap.model.certificate import AUTHORITIES, rotation
 from kbootstrap.model.pki import KeyPair, Pki, root
 from kbootstrap.pki import chain, inspect, locked
 from kbootstrap.pki.profiles import CAS
 
-SHORT: Final = {names.CLUSTER_CA: "cluster", names.ETCD_CA: "etcd", names.FRONT_PROXY_CA: "front-proxy"}
-"""A CA's name → what commands call it."""
-
-_ALIASES: Final = {"cluster-ca": names.CLUSTER_CA} | {short: name for name, short in SHORT.items()}
+_SHORT: Final = {short: name for short, name in AUTHORITIES.items() if name in CAS}
+_ALIASES: Final = {**_SHORT, "cluster-ca": names.CLUSTER_CA}
 
 
 def named(text: str) -> str:
     """The name of the CA that the user calls *text*. UsageError for one that no cluster has."""
     name = _ALIASES.get(text, text)
     if name not in CAS:
-        raise UsageError(f"no CA is called {text}", hint=f"There are {', '.join(SHORT.values())}.")
+        raise UsageError(f"no CA is called {text}", hint=f"There are {', '.join(_SHORT)}.")
     return name
 
 
 def refuse_another(pki: Pki, name: str) -> None:
     """PkiError unless the user may give the CA called *name*: only a cluster that has not begun has a free choice."""
     if not pki.is_empty:
-        hint = f"`invoke certs.rotate {SHORT[name]}` goes over to another."
+        hint = f"`{rotation(name)}` goes over to another."
         raise PkiError(f"this cluster has its CA {name}; no other is taken in its place", hint=hint)
     if name in pki.given and pki.given[name].cert_pem:
         raise PkiError(f"a CA {name} was given before", hint="Remove its files (ca/*.given.*) in the PKI directory to take another.")

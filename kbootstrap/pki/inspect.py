@@ -137,13 +137,16 @@ def behind_leaf(ca_pem: bytes) -> bytes:
     return b"".join(blocks(ca_pem)[:-1])
 
 
+def ends(ca_pem: bytes) -> datetime:
+    """When the first certificate of the chain *ca_pem* expires, and with it all that it signed."""
+    return min(describe(pem).not_after for pem in blocks(ca_pem))
+
+
 def split(pem: bytes) -> KeyPair:
     """The key and the certificates (chain included) of a combined file; what is absent is ``b""``."""
-    blocks = [(match[1], match[0]) for match in _BLOCK.finditer(pem)]
-    return KeyPair(
-        cert_pem=b"".join(text for label, text in blocks if label == b"CERTIFICATE"),
-        key_pem=b"".join(text for label, text in blocks if label.endswith(b"PRIVATE KEY")),
-    )
+    found = [(match[1], match[0]) for match in _BLOCK.finditer(pem)]
+    certificates = b"".join(text for label, text in found if label == b"CERTIFICATE")
+    return KeyPair(cert_pem=certificates, key_pem=b"".join(text for label, text in found if label.endswith(b"PRIVATE KEY")))
 
 
 def reason(pki: Pki, profile: Profile, *, now: datetime, certificates: Certificates) -> str:
@@ -163,8 +166,7 @@ def fault(
     found, ca = describe(cert_pem), describe(ca_pem)
     if not is_signed_by(cert_pem, ca_pem):
         return Fault(state=State.FOREIGN_CA, text=f"signed by {found.issuer}, want {ca.common_name}")
-    ends = min(describe(pem).not_after for pem in blocks(ca_pem))
-    wrong = _wrong_content(found, profile, certificates.key_type) or _wrong_time(found, ends, now, window(found, certificates, days))
+    wrong = _wrong_content(found, profile, certificates.key_type) or _wrong_time(found, ends(ca_pem), now, window(found, certificates, days))
     if wrong is None and chain and b"".join(blocks(cert_pem)[1:]) != behind_leaf(ca_pem):
         return Fault(state=State.WRONG_CHAIN, text="the chain behind it is not its CA's any more")
     return wrong

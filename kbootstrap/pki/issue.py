@@ -133,6 +133,6 @@ def _unable(pki: Pki, name: str, now: datetime) -> str:
     """Why the CA called *name* cannot sign; empty when it can."""
     if not pki.cas[name].key_pem:
         return f"the key of the CA {name} ({layout.ca_key(name)}) is not here"
-    if inspect.describe(pki.cas[name].cert_pem).not_after <= now:
+    if inspect.ends(pki.cas[name].cert_pem) <= now:
         return f"the CA {name} ({layout.ca_cert(name)}) has expired"
     return ""

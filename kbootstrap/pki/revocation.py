@@ -11,8 +11,8 @@ from shlex import quote
 
 from kbootstrap.catalog import names
 from kbootstrap.errors import UsageError
+from kbootstrap.model.certificate import rotation
 from kbootstrap.model.pki import Issued
-from kbootstrap.pki.authority import SHORT
 from kbootstrap.pki.issue import BREAK_GLASS_GROUP
 
 _ACCOUNT = "system:serviceaccount:"
@@ -51,7 +51,7 @@ def _about(living: list[Issued], kubectl: str, issuers: dict[str, str]) -> Itera
     if cas:
         yield ""
         yield "What ends it for certain is that its signature is trusted no more; every other certificate of that CA is issued anew, nothing stops:"
-        yield from (f"  invoke certs.rotate {SHORT[ca]}" for ca in cas)
+        yield from (f"  {rotation(ca)}" for ca in cas)
     strange = [e for e in living if e.issuer not in issuers and not e.subject.startswith(_ACCOUNT)]
     if strange:
         yield ""

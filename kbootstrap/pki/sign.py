@@ -79,9 +79,7 @@ def signer(ca: KeyPair, passphrase: Callable[[], bytes] | None = None) -> Signer
     key = locked.open_(ca.key_pem, passphrase() if is_locked and passphrase is not None else None)
     if is_locked and key.public_key() != inspect.certificate(ca.cert_pem).public_key():
         raise PkiError("it does not belong to the CA's certificate")
-    chain = inspect.blocks(ca.cert_pem)
-    end = min(inspect.describe(pem).not_after for pem in chain)
-    return Signer(cert=inspect.certificate(ca.cert_pem), key=key, behind=inspect.behind_leaf(ca.cert_pem), end=end)
+    return Signer(cert=inspect.certificate(ca.cert_pem), key=key, behind=inspect.behind_leaf(ca.cert_pem), end=inspect.ends(ca.cert_pem))
 
 
 def new_ca(

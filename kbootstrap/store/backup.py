@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import stat
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -107,6 +108,7 @@ def restore(members: Mapping[str, Member], root: Path) -> int:
 def _whole_pki(root: Path, members: Mapping[str, Member]) -> None:
     """By one rename, as it was made: a part of a PKI would be refused, and none would be taken for a new cluster's."""
     new = root / ".pki.new"
+    shutil.rmtree(new, ignore_errors=not new.exists())
     for name, member in members.items():
         path = new / PurePosixPath(name).relative_to("pki")
         for folder in reversed(path.relative_to(root).parents[:-1]):

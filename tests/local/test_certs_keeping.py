@@ -201,7 +201,7 @@ def test_the_ledger_is_a_table_and_revoking_names_its_own_commands(lab: Path, ca
     certs.revoke(Context(), what=new["serial"])
     said = capsys.readouterr().out
     assert said.startswith(f"admin {new['serial'][:16]}: accepted until")
-    assert "certs.rotate cluster" in said
+    assert "certs.rotate --ca cluster" in said
     assert "the ledger knows no nobody" in _refused(capsys, lambda: certs.revoke(Context(), what="nobody"), code=2)
 
 

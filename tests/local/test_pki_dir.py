@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -219,10 +219,13 @@ def test_killed_at_any_moment_the_directory_is_whole(tmp_path: Path) -> None:
     chance = random.Random(7)  # noqa: S311  # moments, not keys
     wanted = {p.id for p in profiles(a_cluster(1, 1))}
     cas: dict[str, object] = {}
+    began = monotonic()
+    _complete(tmp_path / ".pace" / "pki", a_cluster(1, 1))  # on a busy machine a kill after 0.2 s would meet nothing yet
+    pace_s = max(0.1, monotonic() - began)
     for _ in range(40):
         process = fork.Process(target=_save_for_ever, args=(tmp_path,))
         process.start()
-        sleep(chance.uniform(0.0, 0.2))
+        sleep(chance.uniform(0.0, 2 * pace_s))
         process.kill()
         process.join()
         for root in (p for p in tmp_path.iterdir() if not p.name.startswith(".")):

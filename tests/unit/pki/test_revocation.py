@@ -38,7 +38,7 @@ def test_a_user_loses_rights_by_rbac_and_the_name_by_a_rotation_alone() -> None:
     assert f"""{KUBECTL} get clusterrolebindings,rolebindings -A -o wide | grep -wF -e 'o'"'"'brien' -e devs""" in said
     assert f"{KUBECTL} delete clusterrolebinding NAME" in said
     assert f"""{KUBECTL} auth can-i --list --as 'o'"'"'brien' --as-group devs""" in said
-    assert "invoke certs.rotate cluster" in said
+    assert "invoke certs.rotate --ca cluster" in said
     assert "etcd" not in said
 
 
@@ -52,11 +52,11 @@ def test_what_expired_needs_nothing() -> None:
 @pytest.mark.parametrize(
     ("entry", "what", "rotation"),
     [
-        (_entry("kbootstrap:bootstrap", "system:masters"), "no RBAC can take that away", "certs.rotate cluster"),
-        (_entry("system:node:w1", "system:nodes"), "stops the cluster", "certs.rotate cluster"),
-        (_entry("kubernetes-admin", "kbootstrap:admins"), "stops the cluster", "certs.rotate cluster"),
-        (_entry("m1", issuer="etcd-ca 1"), "etcd: all data", "certs.rotate etcd"),
-        (_entry("front-proxy-client", issuer="front-proxy-ca 1"), "for any user", "certs.rotate front-proxy"),
+        (_entry("kbootstrap:bootstrap", "system:masters"), "no RBAC can take that away", "certs.rotate --ca cluster"),
+        (_entry("system:node:w1", "system:nodes"), "stops the cluster", "certs.rotate --ca cluster"),
+        (_entry("kubernetes-admin", "kbootstrap:admins"), "stops the cluster", "certs.rotate --ca cluster"),
+        (_entry("m1", issuer="etcd-ca 1"), "etcd: all data", "certs.rotate --ca etcd"),
+        (_entry("front-proxy-client", issuer="front-proxy-ca 1"), "for any user", "certs.rotate --ca front-proxy"),
     ],
 )
 def test_where_rbac_is_of_no_use_no_kubectl_is_named(entry: Issued, what: str, rotation: str) -> None:
