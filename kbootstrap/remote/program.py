@@ -167,10 +167,11 @@ class Program:
                 out, self._out = bytes(self._out), bytearray()
                 return out
             self._check_time()
+            active_at, left_behind = self._active_at, self._left_behind()  # before looking: what comes with the exit code counts
             more = self._arrived(self._end_at)
             if self._feed_error is not None:
                 raise self._feed_error
-            if more is None or self._left_behind():
+            if more is None or (left_behind and self._active_at == active_at):
                 self._ended()
                 return None
             if more and self._ready:
