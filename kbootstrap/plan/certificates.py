@@ -19,7 +19,7 @@ from kbootstrap.pki.profiles import CAS
 from kbootstrap.plan import serving
 from kbootstrap.plan.certificate_sh import Seen
 from kbootstrap.plan.serving import Socket
-from kbootstrap.report.certs_check import PKI, Row
+from kbootstrap.report.certs_check import CLUSTER, PKI, Row
 from kbootstrap.resources import stat
 from kbootstrap.rolebook.certificates import Held, Part
 
@@ -100,10 +100,10 @@ def _content(wanted: Wanted, look: Look, held: Held) -> Iterator[Row]:
         yield _row(wanted, name, held.name, path, _key(wanted, look, held, _beside(look, held)))
     else:
         profile, pem = wanted.of(name, held.name), look.seen.certificates.get(path, b"")
-        found = judged(wanted, profile, pem)
-        yield _row(wanted, name, held.name, path, found, pem=pem if found.state is not State.UNREADABLE else b"")
+        found, owner = judged(wanted, profile, pem), profile.host or CLUSTER
+        yield _row(wanted, name, held.name, path, found, pem=pem if found.state is not State.UNREADABLE else b"", owner=owner)
         if held.part is not Part.CERT and (wrong := _key(wanted, look, held, pem)) is not GOOD:
-            yield _row(wanted, name, held.name, path, wrong)
+            yield _row(wanted, name, held.name, path, wrong, owner=owner)
         if held.part is Part.CONFIG:
             ca = CAS[0]
             yield _row(wanted, name, ca, path, bundle(wanted, ca, look.seen.authorities.get(path, b"")))

@@ -13,12 +13,7 @@ from kbootstrap.model.certificate import AUTHORITIES, HARMLESS, State, rotation
 EXPIRING_CODE: Final = 10
 WRONG_CODE: Final = 11
 PKI: Final = "pki"
-_SIGN: Final = frozenset(
-    {
-        State.EXPIRING, State.EXPIRED, State.NOT_YET_VALID, State.FOREIGN_CA, State.WRONG_CHAIN, State.WRONG_SUBJECT, State.SAN_MISSING,
-        State.SAN_UNWANTED, State.WRONG_USAGES, State.WRONG_KEY_TYPE, State.NOT_ISSUED,
-    }
-)  # fmt: skip
+CLUSTER: Final = "-"  # whose certificate it is that belongs to no host
 _PLAIN: Final = {
     State.OK: "",
     State.UNREACHABLE: "invoke cluster.status",
@@ -39,7 +34,7 @@ class Row:
     """A certificate at one of its places.
 
     *where*: ``pki`` (the operator's), a path, ``address:port`` or a unit, as seen on *host* ("" where it belongs to none). *owner*: the host
-    whose certificate it is (several, apart by commas, where it may be any's), if that is another. *unit*: whose log tells more.
+    whose certificate it is (several, apart by commas, where it may be any's; CLUSTER), if that is another. *unit*: whose log tells more.
     """
 
     host: str
@@ -58,14 +53,15 @@ class Row:
 
 
 def repair(state: State, certificate: str, hosts: Sequence[str], unit: str = "") -> str:
-    """What mends *state* of *certificate* on *hosts*: what is wrong in itself must be signed anew, by its name; what the PKI has needs no name."""
-    named = ",".join(name for name in hosts if name)
+    """What mends *state* of *certificate* on *hosts*. ``certs.renew`` signs what is wrong in itself and installs what the PKI has, all in one; what
+    expires later than it would renew by itself must be named."""
+    named = ",".join(name for name in hosts if name and name != CLUSTER)
     told = _OF_AUTHORITIES.get(state, "") if certificate in AUTHORITIES.values() else ""
     if state is State.MISSING and not certificate:
         return f"invoke cluster.up --limit {named}"
     if told:
         return told.format(rotation=rotation(certificate), hosts=named)
-    if state in _SIGN:
+    if state is State.EXPIRING:
         return f"invoke certs.renew{f' --host {named}' if named else ''} --name {certificate}"
     return _PLAIN.get(state, "invoke certs.renew").format(hosts=named, unit=unit)
 
@@ -123,7 +119,7 @@ class Check:
         return next((row.state for row in self.rows if row.state is not State.OK), State.OK)
 
     def _summary(self) -> str:
-        certificates = len({(row.owner or row.host, row.certificate) for row in self.rows if row.certificate})
+        certificates = len({(row.owner or row.host or CLUSTER, row.certificate) for row in self.rows if row.certificate})
         hosts = len({row.host for row in self.rows if row.host})
         told = ", ".join(f"{count} {state}" for state, count in self._counts().items())
         return f"{self.cluster}: {certificates} certificates and keys of {hosts} host{'s' if hosts != 1 else ''} at {len(self.rows)} places: {told}"

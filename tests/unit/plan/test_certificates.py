@@ -324,6 +324,8 @@ def test_a_ten_day_certificate_is_expiring_and_no_more_than_that() -> None:
 
 def test_days_are_counted_as_asked() -> None:
     looks = everywhere()
+    hints = {row.hint for row in checked(pki(), looks, within=365).rows if row.certificate == "admin"}
+    assert hints == {"invoke certs.renew --name admin"}, "it belongs to no host"
     assert checked(pki(), looks, within=363).exit_code == 0
     assert checked(pki(), looks, within=365).exit_code == 10
     assert checked(pki(), looks, days=366).exit_code == 11
@@ -334,7 +336,7 @@ def test_all_leaves_expired_fold_into_a_line_for_each_certificate() -> None:
     lines = [line for state, line in found.lines() if state is State.EXPIRED]
     names = {p.name for p in profiles(SPEC)}
     assert len(lines) <= len(names) + 1
-    assert any("m1,m2,m3,w1" in line and "kubelet-server" in line and "--host m1,m2,m3,w1" in line for line in lines)
+    assert any("m1,m2,m3,w1" in line and "kubelet-server" in line and line.endswith("→ invoke certs.renew") for line in lines)
 
 
 def test_what_the_operator_lacks_or_has_wrong_is_his_own_row() -> None:
