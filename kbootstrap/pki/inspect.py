@@ -174,9 +174,8 @@ def fault(
 
 def window(found: Description, certificates: Certificates, days: int | None = None) -> timedelta:
     """How long before its end *found* is due. A short one (under three windows) in its last third, else one of 20 days would be at every run."""
-    if days is not None:
-        return timedelta(days=days)
-    return min(timedelta(days=certificates.renew_within_days), (found.not_after - found.not_before) / 3)
+    usual = min(timedelta(days=certificates.renew_within_days), (found.not_after - found.not_before) / 3)
+    return usual if days is None else timedelta(days=days)
 
 
 def _wrong_content(found: Description, profile: Profile, key_type: KeyType) -> Fault | None:
