@@ -62,8 +62,10 @@ class Pods:
 
     def old(self, name: str) -> tuple[Old, ...]:
         """Those that run since before what they read was changed."""
-        since = consumers.changed(self._bundles()) if name == names.CLUSTER_CA else {}
-        return consumers.old(self._list("pods"), self._list("replicasets"), name, since, self._signing() if name == SERVICE_ACCOUNT else datetime.min)
+        pods, sets = self._list("pods"), self._list("replicasets")
+        if name == SERVICE_ACCOUNT:
+            return consumers.old(pods, sets, name, {}, self._signing())
+        return consumers.old(pods, sets, name, consumers.changed(self._bundles()))
 
     def restart(self, pods: Sequence[Old]) -> None:
         """A rollout of every owner of *pods*, all at once; returns once each is complete."""

@@ -20,7 +20,7 @@ from kbootstrap.catalog import names
 from kbootstrap.engine import cluster as api
 from kbootstrap.engine import prepare, rotate, run
 from kbootstrap.errors import PkiError
-from kbootstrap.model.pki import Pki
+from kbootstrap.model.pki import SERVICE_ACCOUNT, Pki
 from kbootstrap.pki.rotate import Phase, phase
 from kbootstrap.store import artifacts, pki_dir
 from tests.lab.conftest import Cluster
@@ -96,6 +96,23 @@ def test_killed_at_each_boundary_the_same_command_finishes(own: Cluster) -> None
     verified = run.verify(own.request())
     assert [str(result) for result in verified.results if not result.ok] == []
     assert verified.picture.plan.empty
+
+
+@pytest.mark.long(seconds=110)
+def test_a_token_in_a_secret_is_named_before_it_dies(own: Cluster) -> None:
+    asked = rotate.Asked(name=SERVICE_ACCOUNT)
+    metadata = {"name": "old-kind", "annotations": {"kubernetes.io/service-account.name": "default"}}
+    document = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token", "metadata": metadata}
+    own.kubectl("apply", "-f", "-", text=json.dumps(document))
+    stopped = rotate.run(own.request(), asked)
+    assert stopped.tokens == ("default/old-kind",)
+    assert stopped.held == ()
+    assert phase(pki_dir.load(own.folder.pki), SERVICE_ACCOUNT) is Phase.REISSUE
+    own.kubectl("delete", "secret", "old-kind")
+    ended = rotate.run(own.request(), asked)
+    assert [step.title for step in ended.steps] == ["REISSUE", "DROP"]
+    assert not ended.waits
+    assert own.plan().picture.plan.empty
 
 
 def put_up(cluster: Cluster) -> None:
