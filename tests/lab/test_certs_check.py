@@ -219,7 +219,7 @@ def renew_without_a_restart(plants: Plants) -> None:
     }
 
 
-@pytest.mark.long(seconds=150)
+@pytest.mark.long(seconds=85)
 def test_a_planted_mismatch_of_each_kind_is_named_and_nothing_else_and_renew_mends_them(
     claim: Claim, of_lab: Callable[[labs.Lab], Cluster], tmp_path: Path
 ) -> None:
