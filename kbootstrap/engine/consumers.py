@@ -70,6 +70,8 @@ class Pods:
     def restart(self, pods: Sequence[Old]) -> None:
         """A rollout of every owner of *pods*, all at once; returns once each is complete."""
         targets = consumers.owners(pods)
+        if targets:  # or a new pod could not be told from an old one
+            clock.pause(consumers.STARTING.total_seconds() + 1)
         for namespace, owner in targets:
             self.listener(Note(text=f"restarts {owner} in {namespace}"))
             self._kubectl(f"-n {sh(namespace)} rollout restart {sh(owner)}")
