@@ -35,8 +35,8 @@ _TLS: Final = {
     "worker": [(_OWN, ports.KUBELET), (_LOOPBACK, ports.API)],
 }
 _SERVED: Final = [pytest.param(kind, at, port.number, id=f"{kind}-{at}-{port.number}") for kind, served in _TLS.items() for at, port in served]
-_EVERYWHERE: Final = "/etc /var /run/credentials /run/kbootstrap /run/log /root /home /tmp /opt"
-_OURS: Final = f"/etc /var/log /run/credentials /run/kbootstrap /run/log /root /home /tmp /var/lib/kube* {paths.STATE}"  # no images, no database
+_EVERYWHERE: Final = "/etc /var /run/credentials /run/kb-endpoint /run/kbootstrap /run/log /root /home /tmp /opt"
+_OURS: Final = f"/etc /var/log /run/credentials /run/kb-endpoint /run/kbootstrap /run/log /root /home /tmp /var/lib/kube* {paths.STATE}"  # no images, no database
 
 
 @pytest.fixture(scope="module")
