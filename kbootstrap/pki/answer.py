@@ -6,7 +6,9 @@ what would be due at the next run is not taken now.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -48,11 +50,10 @@ def certificates(content: bytes) -> tuple[bytes, ...]:
     if b"-----BEGIN CERTIFICATE-----" in content:
         return inspect.blocks(content)
     readers = (pkcs7.load_pem_pkcs7_certificates, lambda text: [x509.load_der_x509_certificate(text)], pkcs7.load_der_pkcs7_certificates)
-    for read in readers:
-        try:
-            return tuple(cert.public_bytes(Encoding.PEM) for cert in read(content))
-        except ValueError:
-            continue
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # openssl itself writes PKCS #7 that is BER and no DER
+        for read in readers:
+            with suppress(ValueError):
+                return tuple(cert.public_bytes(Encoding.PEM) for cert in read(content))
     raise PkiError("holds no certificate (PEM, DER or PKCS #7)")
 
 

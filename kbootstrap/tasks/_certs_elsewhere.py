@@ -70,7 +70,8 @@ def install(_: Context, path: str, cluster: str = "", ca: str = "", key: str = "
         judged = elsewhere.install(folder, contents)
         for source, request in judged.taken.items():
             say(f"{request:<34} {source}")
-        say(f"{len(judged.taken)} taken" + (". Next: invoke cluster.up" if judged.taken else ": nothing here is new"))
+        known = "No host has them yet: `invoke certs.renew` or `invoke cluster.up` installs them and restarts what uses them."
+        say(f"{len(judged.taken)} taken" + (f". {known}" if judged.taken else ": nothing here is new"))
         return
     if len(contents) != 1:
         raise UsageError(f"--ca takes one file, its chain in it, not {len(contents)}")

@@ -122,6 +122,21 @@ def test_asking_again_writes_the_same_requests_and_installing_again_changes_noth
     assert "0 requests" in capsys.readouterr().out
 
 
+def test_what_is_named_is_asked_for_before_it_is_due_and_the_one_before_is_kept(waiting: Path, corporate: OpensslCa, tmp_path: Path) -> None:
+    _signed(waiting, corporate, tmp_path / "signed")
+    certs.install(Context(), path=str(tmp_path / "signed"))
+    before = pki_dir.load(waiting / "pki")
+    certs.csr(Context(), name="kubelet-client", host="w1", to=str(tmp_path / "again"))
+    assert [path.name for path in (tmp_path / "again").iterdir()] == ["w1.kubelet-client.csr"]
+    assert pki_dir.load(waiting / "pki").pairs == before.pairs, "what is in use stays in use until an answer is taken"
+    answer = corporate.sign(tmp_path / "again/w1.kubelet-client.csr", tmp_path / "answer.crt")
+    openssl("crl2pkcs7", "-nocrl", "-certfile", answer, "-certfile", corporate.chain, "-outform", "DER", "-out", tmp_path / "answer.p7b")
+    certs.install(Context(), path=str(tmp_path / "answer.p7b"))
+    after = pki_dir.load(waiting / "pki")
+    assert {name for name in after.pairs if after.pairs[name] != before.pairs[name]} == {"w1/kubelet-client"}
+    assert (waiting / "pki/hosts/w1/kubelet-client.pem.previous").read_bytes() == before.pair("w1/kubelet-client").combined
+
+
 def test_what_comes_back_wrong_is_refused_file_by_file_and_nothing_is_written(
     waiting: Path, corporate: OpensslCa, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
