@@ -35,8 +35,9 @@ _TLS: Final = {
     "worker": [(_OWN, ports.KUBELET), (_LOOPBACK, ports.API)],
 }
 _SERVED: Final = [pytest.param(kind, at, port.number, id=f"{kind}-{at}-{port.number}") for kind, served in _TLS.items() for at, port in served]
-_EVERYWHERE: Final = "/etc /var /run/credentials /run/kb-endpoint /run/kbootstrap /run/log /root /home /tmp /opt"
-_OURS: Final = f"/etc /var/log /run/credentials /run/kb-endpoint /run/kbootstrap /run/log /root /home /tmp /var/lib/kube* {paths.STATE}"  # no images, no database
+_COPIES: Final = f"/run/credentials {paths.ENDPOINT_RUN} {paths.RUN}"
+_EVERYWHERE: Final = f"/etc /var {_COPIES} /run/log /root /home /tmp /opt"
+_OURS: Final = f"/etc /var/log {_COPIES} /run/log /root /home /tmp /var/lib/kube* {paths.STATE}"  # no images, no database
 
 
 @pytest.fixture(scope="module")
