@@ -42,17 +42,18 @@ def test(_: Context, long: bool = False, no_lab: bool = False) -> None:
         "peers": "who is compared (ansible,mitogen,pyinfra,fabric,openssh,batch); kbootstrap always is",
         "works": "which (W1,W2,W3,W4,W5)",
         "seed": "the order of an earlier run",
+        "scale": "numbers of hosts (10,100,1000): how CPU seconds and memory grow with them, instead of the works",
         "short": "what CI looks at: counts and ratios of CPU seconds, no peers",
     },
 )
 def bench(
     _: Context, hosts: int = 10, rounds: int = 5, peers: str = "ansible,mitogen,pyinfra,fabric,openssh,batch", works: str = "W1,W2,W3,W4,W5",
-    seed: int = -1, short: bool = False,
+    seed: int = -1, scale: str = "", short: bool = False,
 ) -> None:  # fmt: skip
     """Measure kbootstrap beside its peers: the same work on the same loopback hosts. Needs root; results in bench/results/."""
     from bench import driver  # noqa: PLC0415  --list stays quick
 
-    raise Exit(code=driver.asked(hosts=hosts, rounds=rounds, peers=peers, works=works, seed=seed, short=short))
+    raise Exit(code=driver.asked(hosts=hosts, rounds=rounds, peers=peers, works=works, seed=seed, scale=scale, short=short))
 
 
 namespace = collection()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import kbootstrap
 from bench import peers
+from bench import scale as growth
 from bench import short as short_form
 from bench.contestants import CONTESTANTS, OURS
 from bench.figures import Figure, figures, table
@@ -42,7 +43,7 @@ class Wish:
     seed: int | None = None
 
 
-def asked(*, hosts: int, rounds: int, peers: str, works: str, seed: int, short: bool) -> int:
+def asked(*, hosts: int, rounds: int, peers: str, works: str, seed: int, scale: str, short: bool) -> int:
     """As the command line says it; exit code 2 for a name that is none."""
     names, ids = _words(peers), _words(works)
     if unknown := [*(name for name in names if name not in CONTESTANTS), *(name for name in ids if name not in WORKS)]:
@@ -50,6 +51,8 @@ def asked(*, hosts: int, rounds: int, peers: str, works: str, seed: int, short: 
         return 2
     if short:
         return short_form.run()
+    if scale:
+        return growth.run([int(count) for count in _words(scale)], rounds=rounds)
     chosen = tuple(dict.fromkeys((OURS, *names)))
     return run(Wish(hosts=hosts, rounds=rounds, contestants=chosen, works=tuple(ids), seed=seed if seed >= 0 else None))
 

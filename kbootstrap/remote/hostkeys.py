@@ -10,9 +10,12 @@ import base64
 import binascii
 import hashlib
 import hmac
+import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +33,8 @@ ALGORITHMS: Final = (
     "rsa-sha2-512",
     "rsa-sha2-256",
 )
+_SPECIAL: Final = frozenset("*?!|")
+_ONE: Final = threading.Lock()  # fifty connections begin at once, and one parses
 _TRUST: Final = "invoke inventory.trust"
 
 
@@ -52,6 +57,12 @@ class Record:
     names: str
     kind: str
     blob: bytes
+
+    @property
+    def plain(self) -> frozenset[str]:
+        """The names, where all are just names: compared letter by letter; empty if one is hashed or a pattern."""
+        names = self.names.lower().split(",")
+        return frozenset() if any(_SPECIAL.intersection(name) for name in names) else frozenset(names)
 
     def matches(self, name: str) -> bool:
         """Whether the line speaks of *name*; a matching ``!pattern`` excludes it."""
@@ -93,9 +104,21 @@ class KnownHosts:
 
     path: Path
     records: tuple[Record, ...]
+    _named: Mapping[str, tuple[Record, ...]] = field(init=False, repr=False, compare=False)  # by each plain name
+    _others: tuple[Record, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        named: dict[str, tuple[Record, ...]] = {}
+        for record in self.records:
+            for name in record.plain:
+                named[name] = (*named.get(name, ()), record)
+        object.__setattr__(self, "_named", named)
+        object.__setattr__(self, "_others", tuple(record for record in self.records if not record.plain))
 
     def of(self, name: str, marker: str = "") -> tuple[Record, ...]:
-        return tuple(r for r in self.records if r.marker == marker and r.matches(name))
+        """The records that speak of *name*, in the order of the file."""
+        found = [*self._named.get(name, ()), *(r for r in self._others if r.matches(name))]
+        return tuple(sorted((r for r in found if r.marker == marker), key=lambda r: r.number))
 
     def algorithms(self, name: str) -> tuple[str, ...]:
         """What to ask the server for, best first: recorded types before others, certificates only where an authority is recorded."""
@@ -163,10 +186,17 @@ def _kind(algorithm: str) -> str:
 
 
 def load(path: Path) -> KnownHosts:
-    """The cluster's file; a missing one is an empty one."""
+    """The cluster's file; a missing one is an empty one. Parsed once for all connections, until it changes."""
     try:
-        return KnownHosts(path=path, records=parse(path.read_text(errors="replace")))
+        seen = path.stat()
+        with _ONE:
+            return _load(path, (seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns))
     except FileNotFoundError:
         return KnownHosts(path=path, records=())
     except OSError as error:
         raise HostKeyError(f"{path} cannot be read: {error.strerror}") from error
+
+
+@lru_cache(maxsize=8)
+def _load(path: Path, _stat: tuple[int, ...]) -> KnownHosts:
+    return KnownHosts(path=path, records=parse(path.read_text(errors="replace")))

@@ -112,3 +112,20 @@ def test_loading(tmp_path: Path) -> None:
     assert len(hostkeys.load(tmp_path / "there").records) == 1
     with pytest.raises(HostKeyError, match="cannot be read"):
         hostkeys.load(tmp_path)
+
+
+def test_records_of_a_name_come_in_the_order_of_the_file_however_it_is_written() -> None:
+    found = known(f"*.lan ssh-rsa {KEY}\nm1.lan,m1 ssh-ed25519 {OTHER}\n@revoked m1.lan ssh-rsa {KEY}\n{names_hashed('m1.lan')} ecdsa {KEY}\n")
+    assert [(r.number, r.kind) for r in found.of("m1.lan")] == [(1, "ssh-rsa"), (2, "ssh-ed25519"), (4, "ecdsa")]
+    assert [r.number for r in found.of("m1.lan", "@revoked")] == [3]
+
+
+def test_a_file_is_parsed_again_when_it_changed(tmp_path: Path) -> None:
+    path = tmp_path / "known_hosts"
+    path.write_text(f"m1 ssh-ed25519 {KEY}\n")
+    first = hostkeys.load(path)
+    assert hostkeys.load(path) is first
+    path.write_text(f"m1 ssh-ed25519 {OTHER}\nm2 ssh-ed25519 {OTHER}\n")
+    assert len(hostkeys.load(path).records) == 2
+    path.unlink()
+    assert hostkeys.load(path).records == ()
