@@ -35,7 +35,10 @@ class Vault:
         """The content of the file *path* (inside the directory), of which the disk holds *kept*. PkiError when it cannot be opened."""
         if not seal.is_sealed_file(kept):
             if self.whole:
-                raise PkiError(f"{self.root / path} is not sealed, as all files here are", hint="Somebody put it there. If it was you, remove it, and put it in after `invoke certs.unseal`.")
+                raise PkiError(
+                    f"{self.root / path} is not sealed, as all files here are",
+                    hint="Somebody put it there. If it was you, remove it, and put it in after `invoke certs.unseal`.",
+                )
             return kept
         if not self.key:
             raise PkiError(f"{self.root / path} is sealed, and {self.root / HEADER} is missing", hint="Restore it from a backup.")
