@@ -47,11 +47,6 @@ class Restore:
         return identity(self.spec, self.sha256)
 
     @property
-    def token(self) -> str:
-        """Of its own: the cluster's id follows from it, and a former member that comes back from somewhere is refused by all others."""
-        return f"{self.spec.name}-{self.id}"
-
-    @property
     def work(self) -> str:
         return f"{DATA}/restore-{self.id}"
 

@@ -73,7 +73,10 @@ rm -f {blob}
 
 
 def stage(restore: Restore, host: Host) -> str:
-    """Make the new member's data beside the old, owned as etcd wants it, on the disk. Changes nothing that runs."""
+    """Make the new member's data beside the old, owned as etcd wants it, on the disk. Changes nothing that runs.
+
+    The token is the one of the unit: members' ids follow from it, and by its id a member whose disk is lost later is told by the others that it
+    was there before. With another token two such members of three would begin a new and empty cluster of their own."""
     return _STAGE.format(
         data=DATA,
         work=restore.work,
@@ -82,7 +85,7 @@ def stage(restore: Restore, host: Host) -> str:
         blob=restore.blob,
         name=sh(host.name),
         cluster=sh(etcd.initial_cluster(restore.spec)),
-        token=sh(restore.token),
+        token=sh(restore.spec.name),
         url=sh(etcd.peer_url(host)),
         bump=BUMP,
     )
