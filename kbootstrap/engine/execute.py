@@ -61,11 +61,22 @@ def execute(
 
 @contextmanager
 def _locked(request: Request, prepared: Prepared, pool: Pool, seen: Look, command: str) -> Iterator[Mapping[str, HostLock]]:
-    """The lock of every host, held by a shell of this run; LockError names the holder of the first that is taken."""
+    """The lock of every host, held by a shell of this run; LockError names the holder of the first that is taken.
+
+    One host before all others: of two runs that begin together one is refused there, instead of both somewhere.
+    """
     owner = Owner.here(command)
+    hosts = [prepared.spec.host(name) for name in seen.observed]
     with ExitStack() as stack:
-        hosts = [prepared.spec.host(name) for name in seen.observed]
-        yield {h.name: stack.enter_context(hold_host(pool.connection(h), owner, take=request.take_lock)) for h in hosts}
+        locks: dict[str, HostLock] = {}
+        for group in (hosts[:1], hosts[1:]):
+            outcomes = pool.map(lambda host, connection: hold_host(connection, owner, take=request.take_lock), group)
+            locks |= {name: stack.enter_context(outcome.get()) for name, outcome in outcomes.items() if outcome.ok}
+            for outcome in outcomes.values():
+                outcome.get()
+        for lock in locks.values():
+            stack.callback(lock.let_go)  # of all at once; only then each is waited for
+        yield locks
 
 
 def _refuse_more(plan: Plan, agreed: Plan) -> None:

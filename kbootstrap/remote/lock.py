@@ -88,9 +88,13 @@ class HostLock:
         if self._lost.is_set():
             raise LockError("the lock on this host was lost: another run took it, or the connection ended", host=self._host)
 
+    def let_go(self) -> None:
+        """Give it back without waiting for the host; ``release`` waits."""
+        self._done.set()
+
     def release(self) -> None:
         """Give it back and wait until the host has; idempotent."""
-        self._done.set()
+        self.let_go()
         self._watch.join(timeout=5)
         self._running.close()
 

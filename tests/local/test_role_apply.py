@@ -14,7 +14,11 @@ import pytest
 import yaml
 
 from bench.servers import Farm, hosts
+from kbootstrap import inventory
 from kbootstrap.catalog import paths
+from kbootstrap.errors import LockError
+from kbootstrap.remote import lock, ssh
+from kbootstrap.remote.lock import Owner
 
 ROLE = """\
 name: motd
@@ -102,6 +106,16 @@ def test_what_belongs_to_the_cluster_is_refused(farm: Farm, folder: Path) -> Non
     assert refused.returncode == 4
     assert "h1:/etc/motd  belongs to the cluster" in refused.stderr
     assert (farm.places[0].root / "etc/motd").read_text() == "as it was\n"
+
+
+def test_a_host_that_another_run_works_on_is_named_and_the_others_are_let_go(farm: Farm, folder: Path) -> None:
+    hosts_of = inventory.load(folder / "inventory/pair/cluster.yml").hosts
+    with ssh.connect(hosts_of[1], known_hosts=farm.known_hosts, ssh_config=None) as connection, lock.hold(connection, Owner.here("a test")):
+        refused = run(folder, "role.apply", "--role", "motd", "--yes")
+    assert refused.returncode == LockError.exit_code
+    assert "h2: another run works on this host" in refused.stderr
+    assert not (farm.places[0].root / "opt/motd").exists()
+    assert run(folder, "role.apply", "--role", "motd", "--yes").returncode == 0
 
 
 def test_a_role_that_needs_a_cluster_or_is_none(folder: Path) -> None:
