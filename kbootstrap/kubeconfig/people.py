@@ -67,7 +67,7 @@ def require(person: Person, *, now: datetime, ca_ends: datetime) -> None:
 
 
 def _faults(person: Person) -> Iterator[Problem]:
-    for option, name in (("--name", person.name), *(("--groups", group) for group in person.groups)):
+    for option, name in (("--name", person.name), *(("--group", group) for group in person.groups)):
         if not _NAME.fullmatch(name) or len(name) > NAME_MAX:
             yield Problem(where=option, what=f"{name!r} is no name: letters, digits and . _ @ + : - between, {NAME_MAX} at most.")
         if name.startswith(_RESERVED):
@@ -80,7 +80,7 @@ def _faults(person: Person) -> Iterator[Problem]:
         if not _ROLE.fullmatch(role):
             yield Problem(where="--bind", what=f"{role!r} is no cluster role's name.")
     if person.token and person.groups:
-        yield Problem(where="--groups", what="a service account has the groups that Kubernetes gives it.", hint="Leave --groups away, or --token.")
+        yield Problem(where="--group", what="a service account has the groups that Kubernetes gives it.", hint="Leave --group away, or --token.")
     if person.token and (not _SUBDOMAIN.fullmatch(person.name) or len(person.name) > NAME_MAX - 1):
         yield Problem(where="--name", what=f"{person.name!r} is no service account's name: small letters, digits, - and . between.")
 

@@ -162,7 +162,7 @@ def check(_: Context, cluster: str = "", file: str = "", days: int = -1, json: b
     help={
         "cluster": CLUSTER_HELP,
         "name": "who it is for: the user's name in the cluster",
-        "groups": "groups of the user, comma-separated; RBAC can bind them",
+        "group": "groups of the user, comma-separated; RBAC can bind them",
         "ttl": "how long it is good for: 90m, 24h, 7d",
         "namespace": "the default namespace; bindings are made in it instead of cluster-wide",
         "server": "only this way to the API: a master's name, or an https:// URL that the API's certificates allow; by default all",
@@ -175,7 +175,7 @@ def check(_: Context, cluster: str = "", file: str = "", days: int = -1, json: b
 )
 @reported
 def user(
-    _: Context, cluster: str = "", name: str = "", groups: str = "", ttl: str = "24h", namespace: str = "", server: str = "", to: str = "",
+    _: Context, cluster: str = "", name: str = "", group: str = "", ttl: str = "24h", namespace: str = "", server: str = "", to: str = "",
     token: bool = False, bind: str = "", force: bool = False, ask_sudo_password: bool = False, sudo_password_fd: int = -1,
 ) -> None:  # fmt: skip
     """Make a kubeconfig for somebody: a certificate, offline, or a token (--token); rights by --bind. Asks hosts only for a token or a binding."""
@@ -190,7 +190,7 @@ def user(
     if not name:
         raise UsageError("--name: for whom?", hint="For example: invoke kubeconfig.user --name alice --ttl 24h --bind view")
     folder = find_folder(cluster)
-    person = Person(name=name, groups=_list(groups), ttl=life(ttl), namespace=namespace, roles=_list(bind), token=token)
+    person = Person(name=name, groups=_list(group), ttl=life(ttl), namespace=namespace, roles=_list(bind), token=token)
     path = Path(to) if to else folder.root / "users" / f"{name.replace('/', '_')}.conf"
     with _request.open_(folder, quiet=False, ask=ask_sudo_password, fd=sudo_password_fd) as request:
         made = people.give(request, person, server=server, to=path, force=force)

@@ -130,7 +130,7 @@ def test_removing_needs_only_the_clusters_id(lab: Path, home: Path, capsys: pyte
 
 
 def test_a_persons_file_is_signed_offline_recorded_and_closed(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tasks.user(Context(), name="alice", groups="devs,ops", ttl="36h", namespace="team-a", server="m2")
+    tasks.user(Context(), name="alice", group="devs,ops", ttl="36h", namespace="team-a", server="m2")
     path = lab / "users/alice.conf"
     access = kubeconfig.read(path.read_text())
     found = inspect.describe(access.pair.cert_pem)

@@ -44,7 +44,7 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         ({"name": "a" * 65}, "64 at most"),
         ({"name": "../x"}, "is no name"),
         ({"name": "system:admin"}, "--name  system:admin belongs to the cluster itself. Rights are given by --bind"),
-        ({"groups": ("devs", "system:masters")}, "--groups  system:masters belongs to the cluster itself"),
+        ({"groups": ("devs", "system:masters")}, "--group  system:masters belongs to the cluster itself"),
         ({"groups": ("kbootstrap:admins",)}, "kbootstrap:admins belongs to the cluster itself"),
         ({"name": "kubernetes-admin"}, "`invoke kubeconfig.admin`"),
         ({"namespace": "Team"}, "'Team' is no namespace's name"),
