@@ -163,7 +163,7 @@ def test_a_file_that_is_not_ours_stays_unless_forced(lab: Path, content: str, ca
     ("options", "message"),
     [
         ({}, "--name: for whom?"),
-        ({"name": "alice", "groups": "system:masters"}, "system:masters belongs to the cluster itself"),
+        ({"name": "alice", "group": "system:masters"}, "system:masters belongs to the cluster itself"),
         ({"name": "alice", "ttl": "100000d"}, "before the certificate"),
         ({"name": "alice", "server": "https://192.0.2.99:6443"}, "192.0.2.99 is not in the API servers' certificates"),
     ],
