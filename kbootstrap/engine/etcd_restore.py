@@ -181,7 +181,7 @@ class _Restoring:
                 raise ApplyError(f"its keys cannot be counted: {stderr.strip()[-300:]}", host=host.name, hint=AGAIN)
             clock.pause(0.5)
         found, side = words.counted(output.decode()), self.checked.sidecar
-        if side is not None and (found.revision < side.revision + words.BUMP or (alone and found.keys != side.keys)):
+        if side is not None and not words.complete(found, side, alone=alone):
             what = f"revision {found.revision} and {found.keys} keys; the snapshot has {side.revision} (+ {words.BUMP}) and {side.keys}"
             raise VerifyError(what, host=host.name, hint="API servers are still stopped. invoke etcd.status")
         return found if alone else None

@@ -124,6 +124,16 @@ def counted(output: str) -> Counted:
     return Counted(revision=int(fields["Revision"]), keys=int(fields["Count"]), hash=found[1])
 
 
+def complete(found: Counted, snapshot: Snapshot, *, alone: bool) -> bool:
+    """Whether all of *snapshot* is there; *alone*: nobody has written since, so nothing more is, either.
+
+    Raising the revision writes a record without a name, which etcdutl counts in every later snapshot, and which nobody can ask for.
+    """
+    nameless = snapshot.revision >= BUMP
+    keys = {snapshot.keys, snapshot.keys - nameless}
+    return found.revision >= snapshot.revision + BUMP and (found.keys in keys or not alone)
+
+
 def begun(found: Iterable[Seen]) -> bool:
     """Whether it passed the point behind which it can only be finished."""
     return any(each.phase in (Phase.SWAPPING, Phase.SWAPPED) for each in found)

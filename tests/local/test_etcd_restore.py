@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,9 @@ from kbootstrap.testing.builders import a_cluster
 SPEC = a_cluster(3, 0)
 TARGET = Restore(spec=SPEC, sha256="ab" * 32, size=4096)
 OTHER = Restore(spec=SPEC, sha256="cd" * 32, size=4096)
+SIDECAR = Snapshot(
+    cluster="c", cluster_id="i", etcd_cluster_id="", kubernetes="1.36.3", etcd="3.6.14", revision=7, keys=5, size=4096, sha256=TARGET.sha256
+)
 TIME = "20260101T000000Z"
 
 
@@ -100,11 +104,25 @@ def test_a_host_without_anything_says_what_it_lacks(run: Callable[[str], str]) -
     assert any("cluster.up" in hint for _, hint in words.refusals(TARGET, found, None))
 
 
+@pytest.mark.parametrize(
+    ("revision", "counted", "alone", "complete"),
+    [
+        (7, (words.BUMP + 7, 5), True, True),
+        (7, (words.BUMP + 7, 4), True, False),
+        (7, (words.BUMP + 9, 6), False, True),
+        (7, (words.BUMP + 6, 5), True, False),
+        (words.BUMP + 7, (2 * words.BUMP + 7, 4), True, True),  # the nameless record of the restore before
+        (words.BUMP + 7, (2 * words.BUMP + 7, 3), True, False),
+    ],
+)
+def test_every_key_is_there(revision: int, counted: tuple[int, int], alone: bool, complete: bool) -> None:
+    found = words.Counted(revision=counted[0], keys=counted[1], hash="1")
+    assert words.complete(found, replace(SIDECAR, revision=revision), alone=alone) is complete
+
+
 @pytest.mark.parametrize(("snapshot", "host", "refused"), [("3.6.14", "3.6.1", False), ("3.7.0", "3.6.14", True), ("3.5.9", "3.6.14", False)])
 def test_a_newer_database_than_the_hosts_etcd_is_refused(snapshot: str, host: str, refused: bool) -> None:
-    side = Snapshot(
-        cluster="c", cluster_id="i", etcd_cluster_id="", kubernetes="1.36.3", etcd=snapshot, revision=1, keys=1, size=1, sha256=TARGET.sha256
-    )
+    side = replace(SIDECAR, etcd=snapshot)
     found = Seen(host="m1", phase=Phase.NOTHING, member=True, data_free=1 << 40, blobs_free=1 << 40, etcdutl=host)
     assert bool(words.refusals(TARGET, found, side)) is refused
 
