@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json as encoder
 import sys
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from kbootstrap.errors import UsageError, VerifyError
-from kbootstrap.model.plan import Plan
 from kbootstrap.tasks._common import CLUSTER_HELP, JSON_HELP, ask, find_folder, reported, say
+
+if TYPE_CHECKING:
+    from kbootstrap.model.plan import Plan
 
 CHANGES = 10  # exit code: there is something to do
 

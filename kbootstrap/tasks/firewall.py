@@ -11,12 +11,12 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from kbootstrap.catalog.ports import NODEPORT_TCP
-from kbootstrap.model.plan import Plan
 from kbootstrap.tasks._common import CLUSTER_HELP, JSON_HELP, find_folder, reported, say
 from kbootstrap.tasks.cluster import CHANGES, _asked, _list
 
 if TYPE_CHECKING:
     from kbootstrap.engine.firewall import Shown
+    from kbootstrap.model.plan import Plan
 
 _HELP = {
     "cluster": CLUSTER_HELP,

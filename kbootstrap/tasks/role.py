@@ -10,11 +10,11 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from kbootstrap.model.plan import Plan
 from kbootstrap.tasks._common import CLUSTER_HELP, JSON_HELP, find_folder, reported, say
 from kbootstrap.tasks.cluster import CHANGES, _asked, _list
 
 if TYPE_CHECKING:
+    from kbootstrap.model.plan import Plan
     from kbootstrap.store.role_folder import RoleFolder
 
 _HELP = {
