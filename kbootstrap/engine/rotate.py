@@ -183,7 +183,9 @@ def steps(known: Prepared, pki: Pki, name: str, *, pending: bool) -> tuple[Step,
 
 
 def _trusted(pki: Pki, name: str, issued: tuple[Issued, ...] = ()) -> Step:
-    return Step(title="TRUST", meaning=f"a new {name} is trusted beside the old one, which still signs", pki=pki, issued=issued)
+    note = ", whose key will lie here," if name in pki.cas and not pki.cas[name].key_pem else ""
+    meaning = f"a new {name}{note} is trusted beside the old one, which still signs"
+    return Step(title="TRUST", meaning=meaning, pki=pki, issued=issued)
 
 
 def _reissued(pki: Pki, name: str, issued: tuple[Issued, ...] = ()) -> Step:
