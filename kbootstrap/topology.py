@@ -7,6 +7,7 @@ proof from a host to a host. What only the host itself may ask (``Source.SELF``)
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Network
 from typing import Final
 
@@ -56,9 +57,33 @@ def targets_of(spec: ClusterSpec, port: Port) -> tuple[Host, ...]:
 
 def openings(spec: ClusterSpec, host: Host) -> tuple[Opening, ...]:
     """What the firewall of *host* must let in, and nothing else."""
-    mine = [row for row in rows(spec) if host in row.targets]
-    found = [Opening(port=row.port, hook=hook, networks=_networks(spec, row.port)) for row in mine for hook in row.port.hooks]
-    return tuple(opening for opening in found if opening.networks)
+    return tuple(opening for names, found in _let_in(_Same(spec)) if host.name in names for opening in found)
+
+
+class _Same:
+    """A spec as a key, by identity: it is frozen, so what follows from it stays true, and hosts ask one after the other for the same."""
+
+    __slots__ = ("spec",)
+
+    def __init__(self, spec: ClusterSpec) -> None:
+        self.spec = spec
+
+    def __hash__(self) -> int:
+        return id(self.spec)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.spec is self.spec
+
+
+@lru_cache(maxsize=2)
+def _let_in(same: _Same) -> tuple[tuple[frozenset[str], tuple[Opening, ...]], ...]:
+    """For each row the names of its targets, and what they let in for it."""
+    found = []
+    for row in rows(same.spec):
+        if networks := _networks(same.spec, row.port):
+            let_in = tuple(Opening(port=row.port, hook=hook, networks=networks) for hook in row.port.hooks)
+            found.append((frozenset(target.name for target in row.targets), let_in))
+    return tuple(found)
 
 
 def pairs(spec: ClusterSpec, *, chosen: int = 0) -> tuple[Pair, ...]:
