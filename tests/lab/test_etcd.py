@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -31,6 +32,7 @@ from tests.lab.conftest import Cluster
 
 REPOSITORY = Path(__file__).parents[2]
 KEYS, OBJECTS, BATCH = 1000, 20, 100
+FILLS, FILL_BYTES = 30, 400_000
 STEPS = ("UPLOAD", "STAGE", "STOP", "SWAP", "ETCD", "KEYS", "CONTROL_PLANE", "CONTROLLERS", "OBJECTS", "FINISH")
 RECOVERED_S = 600.0  # the aim is 120 s; a busy machine must not fail it
 
@@ -102,6 +104,13 @@ def test_a_snapshot_is_whole_and_leaves_nothing_behind(cluster: Cluster, tmp_pat
     assert sorted(tmp_path.iterdir()) == [second.path.with_suffix(".db"), second.path.with_suffix(".json")]
 
 
+@pytest.fixture(scope="module")
+def kept(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Taken:
+    """A good snapshot, to be copied and spoiled."""
+    until(cluster, whole)
+    return etcd_snapshot.snapshot(cluster.request(), to=tmp_path_factory.mktemp("kept"))
+
+
 def _truncated(path: Path, about: Snapshot) -> None:
     del about
     path.write_bytes(path.read_bytes()[:-4096])
@@ -143,14 +152,15 @@ def _as_it_is(path: Path, about: Snapshot) -> None:
     ],
 )
 def test_what_must_not_be_restored_is_refused_and_changes_nothing(
-    cluster: Cluster, tmp_path: Path, spoil: Callable[[Path, Snapshot], None], said: str
+    cluster: Cluster, kept: Taken, tmp_path: Path, spoil: Callable[[Path, Snapshot], None], said: str
 ) -> None:
-    until(cluster, whole)
-    taken = etcd_snapshot.snapshot(cluster.request(), to=tmp_path)
+    path = tmp_path / kept.path.name
+    for each in (kept.path, kept.path.with_suffix(".json")):
+        shutil.copy(each, tmp_path)
     before = {host: inside(cluster, host, _STATE) for host in ("m1", "m2", "m3")}
-    spoil(taken.path, taken.snapshot)
+    spoil(path, kept.snapshot)
     with pytest.raises(PreflightError, match=said) as refused:
-        etcd_restore.restore(cluster.request(), taken.path, Asked())
+        etcd_restore.restore(cluster.request(), path, Asked())
     assert refused.value.hint
     assert {host: inside(cluster, host, _STATE) for host in before} == before
 
@@ -161,13 +171,18 @@ def test_there_is_nothing_to_recover_while_there_is_a_quorum(cluster: Cluster) -
         etcd_recover.recover(cluster.request(), Asked())
 
 
-def test_defragmenting_leaves_every_member_in_its_place(cluster: Cluster) -> None:
+def test_defragmenting_gives_back_what_was_deleted_and_the_leader_comes_last(cluster: Cluster) -> None:
+    ask = etcdctl(inventory.load(cluster.folder.cluster_yml).host("m1"))
+    put = f"head -c {FILL_BYTES} /dev/zero | tr '\\0' x | {ask} put /fill/$i >/dev/null"
+    inside(cluster, "m1", f"for i in $(seq {FILLS}); do {put} || exit 1; done; {ask} del /fill/ --prefix >/dev/null")
+    revision = ctl(cluster, "m1", "get /fill/ -w fields").split('"Revision" : ')[1].split()[0]
+    ctl(cluster, "m1", f"compact {revision} --physical")
     found = until(cluster, whole)
     last = found.leader.host if found.leader else ""
     won = list(etcd_care.defrag(cluster.request()))
     assert sorted(each.host for each in won) == ["m1", "m2", "m3"]
     assert won[-1].host == last
-    assert sum(each.after for each in won) <= sum(each.before for each in won)
+    assert all(each.before - each.after > FILLS * FILL_BYTES // 2 for each in won), won
     assert whole(etcd_status.status(cluster.request()))
 
 
