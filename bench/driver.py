@@ -7,12 +7,10 @@ import os
 import platform
 import random
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import kbootstrap
 from bench import peers
@@ -86,8 +84,8 @@ def run(wish: Wish) -> int:
 def _measured(wish: Wish, works: Sequence[Work], chosen: Sequence[Contestant], seed: int) -> dict[str, list[Sample]]:
     with ExitStack() as stack:
         farm = stack.enter_context(hosts(wish.hosts))
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kb-stand-")))
-        (folder / "cp").mkdir()
+        folder = farm.base / "stand"
+        (folder / "cp").mkdir(parents=True)
         near = Course(farm=farm, folder=folder)
         found = {f"{wish.hosts} hosts": list(samples(near, works, chosen, rounds=wish.rounds, seed=seed, say=say))}
         delayed = [work for work in works if work.id in wish.delayed]

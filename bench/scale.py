@@ -4,10 +4,8 @@ client; CPU seconds and memory of the controller at each count, and the straight
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 
 from bench import verify
@@ -51,8 +49,8 @@ def growth(some: Sequence[tuple[int, Sample]]) -> str:
 
 
 def _at(count: int, rounds: int) -> Iterator[Sample]:
-    with hosts(count) as farm, tempfile.TemporaryDirectory(prefix="kb-stand-") as folder:
-        course = Course(farm=farm, folder=Path(folder))
+    with hosts(count) as farm:
+        course = Course(farm=farm, folder=farm.base / "stand")
         for number in range(1, rounds + 1):
             for name in (OURS, FLOOR):
                 verify.clean(farm.places)

@@ -6,11 +6,9 @@ Behind a delay, so that what goes together arrives together and round trips can 
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Final
 
@@ -50,8 +48,7 @@ def claims() -> list[Claim]:
     """Measure, and judge. AssertionError if a tool did not do the work."""
     with ExitStack() as stack:
         farm = stack.enter_context(hosts(HOSTS))
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kb-stand-")))
-        course = Course(farm=farm, folder=folder, network=stack.enter_context(network(farm, delay_ms=DELAY_MS)))
+        course = Course(farm=farm, folder=farm.base / "stand", network=stack.enter_context(network(farm, delay_ms=DELAY_MS)))
         connecting = _done(one(course, Work(id="W0", title="connect"), _CONNECT, run=SECOND))
         ours = _both(course, files(), kbootstrap.CONTESTANT)
         again = [ours[SECOND], *(_done(one(course, files(), kbootstrap.CONTESTANT, run=SECOND)) for _ in range(2))]
