@@ -25,24 +25,25 @@ SURVEY = "survey"
 READ_DEADLINE_S = 120.0  # hashing every binary of a host anew is most of it
 
 
-def sections(desired: Desired | None, host: str, *, deep: bool, asked: str = "", ledger: str = paths.LEDGER) -> list[tuple[str, str]]:
-    """(id, sh text) of everything that is read; known before the first contact. *asked* is the preflight's survey.
+def sections(desired: Desired | None, host: str, *, deep: bool, asked: str = "", ledger: str = "") -> list[tuple[str, str]]:
+    """(id, sh text) of everything that is read; known before the first contact. *asked* is the preflight's survey, *ledger* a role's own.
 
     Without *desired* nothing is asked but what the preflight judges.
     """
+    own, ledger = bool(ledger), ledger or paths.LEDGER
     found = [(FACTS, facts.PROBE), *([(SURVEY, asked)] if asked else []), ("ledger", f"[ ! -r {ledger} ] || cat {ledger}\n")]
     if desired is None:
         return [*found, ("firewall", KINDS["firewall"].probe(()))] if asked else found
     found.append(("blobs", f"[ ! -d {paths.BLOBS} ] || ( cd {paths.BLOBS}; sha256sum -- * 2>/dev/null || true )\n"))
-    found.append(("before", before.probe(desired, host)) if ledger == paths.LEDGER else ("owner", owner.probe(ledger)))
+    found.append(("owner", owner.probe(ledger)) if own else ("before", before.probe(desired, host)))
     for kind, names in desired.names(host).items():
         text = binary.probe(names, deep=True) if kind == "binary" and deep else KINDS[kind].probe(names)
         found.append((kind, text))
     return found
 
 
-def read(connection: Connection, desired: Desired | None, *, deep: bool = False, preflight: str = "", ledger: str = paths.LEDGER) -> Observed:
-    """Read one host; *preflight* is the text of its survey, *ledger* where the host keeps what this run may touch.
+def read(connection: Connection, desired: Desired | None, *, deep: bool = False, preflight: str = "", ledger: str = "") -> Observed:
+    """Read one host; *preflight* is the text of its survey, *ledger* is set for a role that has one of its own.
 
     CommandError if a probe itself fails (a probe answers «absent» with exit code 0).
     """

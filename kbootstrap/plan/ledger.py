@@ -31,7 +31,7 @@ class Ledger:
     cluster: str = ""
     version: str = ""
     entries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    path: str = paths.LEDGER
+    path: str = field(default_factory=lambda: paths.LEDGER)
 
     @property
     def empty(self) -> bool:
@@ -43,8 +43,12 @@ class Ledger:
         return (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
 
 
-def parse(text: str, host: str, *, path: str = paths.LEDGER) -> Ledger:
-    """The ledger as it lies on *host*; empty text is an empty ledger. PreflightError if it is damaged: it decides what may be removed."""
+def parse(text: str, host: str, *, path: str = "") -> Ledger:
+    """The ledger as it lies on *host*, at *path* if not at its usual place; empty text is an empty ledger.
+
+    PreflightError if it is damaged: it decides what may be removed.
+    """
+    path = path or paths.LEDGER
     if not text.strip():
         return Ledger(path=path)
     try:
