@@ -22,7 +22,9 @@ from kbootstrap.catalog import paths
 from kbootstrap.engine import etcd_care, etcd_recover, etcd_restore, etcd_snapshot, etcd_status
 from kbootstrap.engine.etcd_restore import Asked
 from kbootstrap.engine.etcd_snapshot import Taken
+from kbootstrap.engine.run import Request
 from kbootstrap.errors import PreflightError
+from kbootstrap.model.events import Event, StageFinished
 from kbootstrap.model.snapshot import Snapshot
 from kbootstrap.plan.checks.gates import etcdctl
 from kbootstrap.plan.etcd_restore import BUMP
@@ -270,11 +272,18 @@ def taken_of(cluster: Cluster, mark: str) -> Taken:
     return etcd_snapshot.snapshot(cluster.request(), keep=2)
 
 
-def measured(work: Callable[[], object], note: Callable[[str, object], None], name: str) -> None:
+def measured(cluster: Cluster, work: Callable[[Request], object], note: Callable[[str, object], None], name: str) -> None:
+    """Do it, and note how long each step took."""
+    steps: dict[str, float] = {}
+
+    def listen(event: Event) -> None:
+        if isinstance(event, StageFinished):
+            steps[event.stage] = round(event.seconds, 1)
+
     began, cpu = time.monotonic(), time.process_time()
-    work()
+    work(replace(cluster.request(), listener=listen))
     took_s, cpu_s = time.monotonic() - began, time.process_time() - cpu
-    note(name, {"seconds": round(took_s, 1), "cpu_s": round(cpu_s, 2)})
+    note(name, {"seconds": round(took_s, 1), "cpu_s": round(cpu_s, 2), **steps})
     assert took_s < RECOVERED_S
 
 
@@ -291,10 +300,10 @@ def test_two_of_three_disks_are_lost(mended_own: Cluster, run: int, record_tests
     if run % 4 == 3:  # the survivor starts anew, finds no majority and serves nobody: only its file is left
         inside(cluster, hosts[2], "systemctl kill -s KILL etcd")
     if run % 2:
-        measured(lambda: etcd_recover.recover(cluster.request(), Asked()), record_testsuite_property, "etcd.recover")
+        measured(cluster, lambda asked: etcd_recover.recover(asked, Asked()), record_testsuite_property, "etcd.recover")
         assert cluster.kubectl("get", "configmap", "late", "-o", "name").strip() == "configmap/late"
     else:
-        measured(lambda: etcd_restore.restore(cluster.request(), taken.path, Asked()), record_testsuite_property, "etcd.restore")
+        measured(cluster, lambda asked: etcd_restore.restore(asked, taken.path, Asked()), record_testsuite_property, "etcd.restore")
         assert "NotFound" in cluster.kubectl("get", "configmap", "late", fails=True)
     alive(cluster, mark)
     learns_that_history_is_gone(cluster, version)
