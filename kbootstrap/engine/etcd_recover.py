@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from kbootstrap.engine import certs, cluster, etcd_refuse, etcd_restore, etcd_snapshot, etcd_status
+from kbootstrap.engine.apply import raise_together
 from kbootstrap.engine.certs_check import issued
 from kbootstrap.engine.contact import contact
 from kbootstrap.engine.etcd_restore import Asked, Outcome
@@ -28,11 +29,13 @@ from kbootstrap.store import clock, snapshots
 from kbootstrap.store.lock import hold
 
 WAKING_S: Final = 30.0
-_WAKE: Final = """\
-[ -d {data}/member/wal ] && [ -s {data}/member/snap/db ] || {{ echo "no data"; exit 0; }}
-systemctl is-active --quiet etcd.service || systemctl start --no-block --job-mode=ignore-dependencies etcd.service
-echo "data $(stat -c %s {data}/member/snap/db)"
+_LOOK: Final = """\
+ls {data}/member/wal/*.wal >/dev/null 2>&1 && [ -s {data}/member/snap/db ] || {{ echo empty; exit 0; }}
+case $(systemctl show -p ActiveState --value etcd.service) in active|activating) runs=1 ;; *) runs=0 ;; esac
+echo "data $(stat -c %s {data}/member/snap/db) $runs"
 """
+_STOP: Final = "systemctl stop etcd.service\n"
+_START: Final = "systemctl start --no-block --job-mode=ignore-dependencies etcd.service\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,22 +80,36 @@ def _refuse_quorum(prepared: Prepared, pool: Pool) -> None:
 
 
 def _choose(prepared: Prepared, pool: Pool) -> Survivor:
-    """Who knows most of what was agreed to. Members that are stopped are started for it: only a running one says what is in its log."""
-    outcomes = pool.map(_wake, prepared.spec.masters)
-    found = [outcome.get() for outcome in outcomes.values() if outcome.ok]
-    survivors = [each for each in found if each is not None]
-    if not survivors:
+    """Who knows most of what was agreed to. Members that are stopped are started for it: only a running one says what is in its log. Those without
+    data are stopped before: beside a survivor that is just starting, they begin anew, and could agree on an empty database."""
+    outcomes = pool.map(_seen, prepared.spec.masters)
+    found = {name: outcome.get() for name, outcome in outcomes.items() if outcome.ok}
+    hosts = {host.name: host for host in prepared.spec.masters}
+    asleep = [hosts[name] for name, (size, runs) in found.items() if size and not runs]
+    if not any(size for size, _ in found.values()):
         hint = "Bring the disk of one back, or: invoke etcd.restore SNAPSHOT"
         raise PreflightError("no master has etcd's data any more; nothing was changed", hint=hint)
+    if asleep:
+        empty = [hosts[name] for name, (size, _) in found.items() if not size]
+        raise_together([each.error for each in pool.map(lambda _, c: _run(c, _STOP), empty).values() if each.error])
+        raise_together([each.error for each in pool.map(lambda _, c: _run(c, _START), asleep).values() if each.error])
+    replayed = pool.map(lambda _, connection: _replayed(connection), [hosts[name] for name, (size, _) in found.items() if size])
+    survivors = [Survivor(host=name, committed=each.get(), db_bytes=found[name][0]) for name, each in replayed.items() if each.ok]
     return max(survivors, key=lambda each: (each.committed, each.db_bytes))
 
 
-def _wake(host: Host, connection: Connection) -> Survivor | None:
-    code, output, stderr = cluster.one(connection, _WAKE.format(data=words.DATA), deadline_s=60)
+def _seen(host: Host, connection: Connection) -> tuple[int, bool]:
+    """The size of the database, 0 where there is no data, and whether etcd runs."""
+    del host
+    word, size, runs = [*_run(connection, _LOOK.format(data=words.DATA)).split(), "0", "0"][:3]
+    return (int(size), runs == "1") if word == "data" else (0, False)
+
+
+def _run(connection: Connection, text: str) -> str:
+    code, output, stderr = cluster.one(connection, text, deadline_s=120)
     if code != 0:
-        raise KbError(f"etcd cannot be started: {stderr.strip()[-300:]}", host=host.name)
-    word, _, size = output.decode().strip().partition(" ")
-    return Survivor(host=host.name, committed=_replayed(connection), db_bytes=int(size)) if word == "data" and size.isdigit() else None
+        raise KbError(f"{text.splitlines()[0]}: {stderr.strip()[-300:]}", host=connection.host)
+    return output.decode()
 
 
 def _replayed(connection: Connection) -> int:

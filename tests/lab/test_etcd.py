@@ -298,7 +298,9 @@ def test_two_of_three_disks_are_lost(mended_own: Cluster, run: int, record_tests
     time.sleep(1)  # the last object is on all three
     lose(cluster, hosts[:2])
     if run % 4 == 3:  # the survivor starts anew, finds no majority and serves nobody: only its file is left
-        inside(cluster, hosts[2], "systemctl kill -s KILL etcd")
+        for host in hosts[:2]:
+            inside(cluster, host, "systemctl stop etcd")
+        inside(cluster, hosts[2], "systemctl kill -s KILL etcd" if run == 3 else "systemctl stop etcd")
     if run % 2:
         measured(cluster, lambda asked: etcd_recover.recover(asked, Asked()), record_testsuite_property, "etcd.recover")
         assert cluster.kubectl("get", "configmap", "late", "-o", "name").strip() == "configmap/late"
