@@ -11,7 +11,7 @@ from kbootstrap.engine.contact import contact
 from kbootstrap.engine.prepare import Prepared
 from kbootstrap.engine.run import Request
 from kbootstrap.errors import ApplyError, PreflightError, Problem, VerifyError
-from kbootstrap.plan.checks.gates import AHEAD, etcdctl
+from kbootstrap.plan.checks.gates import etcdctl, move_leader
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
 from kbootstrap.report.etcd import HINTS, EtcdStatus, Member
@@ -56,7 +56,7 @@ def _defragged(known: Prepared, pool: Pool, member: Member) -> Won:
     host = known.spec.host(member.host)
     connection = pool.connection(host)
     if member.leads and len(known.spec.masters) > 1:
-        cluster.one(connection, AHEAD["etcd-endpoint"](host), deadline_s=60)
+        cluster.one(connection, move_leader(host), deadline_s=60)
     text = f"{etcdctl(host)} --command-timeout={DEFRAG_S}s defrag\n"
     _, output, stderr = cluster.one(connection, text, deadline_s=DEFRAG_S + 30)
     if b"Finished" not in output:

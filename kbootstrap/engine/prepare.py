@@ -176,16 +176,16 @@ def _wanted(
         role = defined[name]
         if not applies(role, world.spec, host):
             continue
-        mine = [_with_ahead(role, host, resource) for resource in expanding(world, role, host)]
+        mine = [_with_ahead(world.spec, role, host, resource) for resource in expanding(world, role, host)]
         resources += mine
         if any(isinstance(r, Service) for r in mine):
             health.append(_gate(role, host, [r.name for r in mine if isinstance(r, Service)]))
     return resources, health
 
 
-def _with_ahead(role: RoleDef, host: Host, resource: Resource) -> Resource:
+def _with_ahead(spec: ClusterSpec, role: RoleDef, host: Host, resource: Resource) -> Resource:
     ahead = gates.AHEAD.get(role.health)
-    return replace(resource, ahead=ahead(host)) if ahead and isinstance(resource, Service) else resource
+    return replace(resource, ahead=ahead(host, spec.masters)) if ahead and isinstance(resource, Service) else resource
 
 
 def _gate(role: RoleDef, host: Host, units: list[str]) -> Gate:

@@ -94,7 +94,7 @@ def _node(spec: ClusterSpec, host: Host, images: Mapping[str, str]) -> dict[str,
 
 def _control_plane(spec: ClusterSpec, host: Host, etcd_state: str) -> dict[str, Any]:
     return {
-        "etcd": {"arguments": etcd.arguments(spec, host, etcd_state)},
+        "etcd": {"arguments": etcd.arguments(spec, host), "initial": etcd.initial(spec, etcd_state)},
         "apiserver": {
             "credentials": apiserver.credentials(),
             "arguments": apiserver.arguments(spec, host),

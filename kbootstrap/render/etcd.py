@@ -29,20 +29,19 @@ def initial_cluster(spec: ClusterSpec) -> str:
     return ",".join(f"{master.name}={peer_url(master)}" for master in spec.masters)
 
 
-def arguments(spec: ClusterSpec, host: Host, state: str) -> tuple[str, ...]:
-    """The command line of the member on *host*. *state*: ``new`` or ``existing``."""
-    ours = _identity(spec, host, state) | _listeners(host) | _security() | _tuning(spec)
+def initial(spec: ClusterSpec, state: str) -> dict[str, str]:
+    """What only a member without data reads, as variables of its environment: when another member comes or moves, nobody restarts for them.
+
+    *state*: ``new`` or ``existing``.
+    """
+    return {"ETCD_INITIAL_CLUSTER": initial_cluster(spec), "ETCD_INITIAL_CLUSTER_STATE": state, "ETCD_INITIAL_CLUSTER_TOKEN": spec.name}
+
+
+def arguments(spec: ClusterSpec, host: Host) -> tuple[str, ...]:
+    """The command line of the member on *host*."""
+    ours: dict[str, object] = {"name": host.name, "data-dir": paths.ETCD_DATA}
+    ours |= _listeners(host) | _security() | _tuning(spec)
     return flags.arguments(COMPONENT, ours, host)
-
-
-def _identity(spec: ClusterSpec, host: Host, state: str) -> dict[str, object]:
-    return {
-        "name": host.name,
-        "data-dir": paths.ETCD_DATA,
-        "initial-cluster": initial_cluster(spec),
-        "initial-cluster-state": state,
-        "initial-cluster-token": spec.name,
-    }
 
 
 def _listeners(host: Host) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from kbootstrap.model.resource import Service
 from kbootstrap.pki import inspect, issue
 from kbootstrap.pki import rotate as phases
 from kbootstrap.pki.profiles import profiles
+from kbootstrap.plan.checks.gates import etcdctl
 from kbootstrap.store import clock, pki_dir
 from kbootstrap.store.entropy import SystemEntropy
 from tests.lab.conftest import Cluster
@@ -126,6 +128,38 @@ def test_a_new_san_reissues_the_api_servers_certificates_alone(cluster: Cluster)
         assert cluster.plan().picture.plan.empty
     finally:
         path.write_text(text)
+        cluster.up()
+
+
+def move(cluster: Cluster, name: str, old: str, new: str) -> None:
+    """The host called *name* gets another address, and the inventory says so."""
+    host = next(host for host in cluster.lab.hosts if host.name == name)
+    gateway = f"{new.rpartition('.')[0]}.1"
+    change = f"ip addr del {old}/24 dev eth0; ip addr add {new}/24 dev eth0 && ip route replace default via {gateway}"
+    labs.execute(host, ["sh", "-c", change])
+    for path in (cluster.folder.cluster_yml, cluster.folder.known_hosts):
+        path.write_text(re.sub(rf"{re.escape(old)}\b", new, path.read_text()))
+
+
+@pytest.mark.long(seconds=120)
+def test_a_master_moves_to_another_address_and_nobody_else_restarts(cluster: Cluster) -> None:
+    """etcd knows its members by their addresses: the others are told the new one before it listens there."""
+    before, old = started(cluster), str(next(host for host in cluster.lab.hosts if host.name == "m2").address)
+    new = f"{old.rpartition('.')[0]}.99"
+    try:
+        move(cluster, "m2", old, new)
+        outcome = cluster.up()
+        issued = {each.id for each in outcome.prepared.issued}
+        assert issued == {"m2/etcd-server", "m2/etcd-peer", "m2/apiserver", "m2/kubelet-server"}
+        others = {unit for unit in restarted(before, started(cluster)) if not unit.startswith("m2:")}
+        electing = ("kube-controller-manager", "kube-scheduler")
+        assert {unit for unit in others if not any(name in unit for name in (*electing, "kb-"))} == set(), "kb-: the endpoint, routes, firewall"
+        members = labs.execute(cluster.lab.masters[0], ["sh", "-c", f"{etcdctl(contact(cluster.folder).spec.host('m1'))} member list"]).stdout
+        assert f"https://{new}:2380" in members
+        assert old not in members
+        assert cluster.plan().picture.plan.empty
+    finally:
+        move(cluster, "m2", new, old)
         cluster.up()
 
 

@@ -41,12 +41,12 @@ def wait(label: str, condition: str, units: Sequence[str], deadline_s: int = 120
     return Gate(name=label, text=text, deadline_s=deadline_s + SOFT_S + 30)
 
 
-def etcdctl(host: Host) -> str:
-    """etcdctl of *host* against its own member."""
+def etcdctl(host: Host, *others: Host) -> str:
+    """etcdctl of *host* against its own member, or against those of *others*."""
     pki = paths.ETCD_PKI
-    endpoint = f"https://{host.address}:{ports.ETCD_CLIENT.number}"
+    endpoints = ",".join(f"https://{each.address}:{ports.ETCD_CLIENT.number}" for each in others or (host,))
     return (
-        f"{paths.BIN}/etcdctl --endpoints={endpoint} --cacert={pki}/ca.crt --cert={pki}/server.crt --key={pki}/server.key"
+        f"{paths.BIN}/etcdctl --endpoints={endpoints} --cacert={pki}/ca.crt --cert={pki}/server.crt --key={pki}/server.key"
         " --dial-timeout=2s --command-timeout=4s"
     )
 
@@ -64,13 +64,31 @@ done
 """
 
 
-def _move_leader(host: Host) -> str:
+_TELL = """\
+known=$({etcdctl} member list 2>/dev/null | grep ', {name}, ') || known=
+case "$known" in
+  '' | *', {peer}, '*) ;;
+  *) {etcdctl} member update "${{known%%,*}}" --peer-urls={peer} >/dev/null 2>&1 || : ;;
+esac
+"""
+
+
+def move_leader(host: Host) -> str:
     """Another member leads before this one stops: it would hand over by itself (MoveLeader in EtcdServer.Stop), but only once it serves nobody."""
     return _MOVE.format(etcdctl=etcdctl(host), name=host.name)
 
 
-AHEAD: Mapping[str, Callable[[Host], str]] = MappingProxyType({"etcd-endpoint": _move_leader})
-"""By the name of a role's gate: what a host does before it restarts a running unit of the role; it never fails."""
+def _etcd_ahead(host: Host, masters: Sequence[Host]) -> str:
+    """The others are told a new address of this member before it listens there: etcd itself tells them only where it serves clients."""
+    others = [master for master in masters if master.name != host.name]
+    if not others:
+        return move_leader(host)
+    peer = f"https://{host.address}:{ports.ETCD_PEER.number}"
+    return _TELL.format(etcdctl=etcdctl(host, *others), name=host.name, peer=peer) + move_leader(host)
+
+
+AHEAD: Mapping[str, Callable[[Host, Sequence[Host]], str]] = MappingProxyType({"etcd-endpoint": _etcd_ahead})
+"""By the name of a role's gate: what a host does before it restarts a running unit of the role, all masters given; it never fails."""
 
 Maker = Callable[[Host, Sequence[str]], Gate]
 
@@ -78,7 +96,8 @@ Maker = Callable[[Host, Sequence[str]], Gate]
 # An API server stops with its member and needs longer to come back: the next member must not restart meanwhile, or all API servers are down at
 # once. It is waited for softly, since a later stage may be about to mend it.
 _API_TOO = """\
-for i in $(seq {times}); do
+end=$(( $(date +%s) + {soft_s} ))
+while [ "$(date +%s)" -lt "$end" ]; do
   case "$(systemctl show -p ActiveState --value kube-apiserver.service)" in active|activating|deactivating) ;; *) break ;; esac
   {kubectl} --request-timeout=4s get --raw /readyz >/dev/null 2>&1 && break
   sleep 0.5
@@ -87,7 +106,7 @@ done
 
 
 def _etcd(host: Host, units: Sequence[str]) -> Gate:
-    then = _API_TOO.format(times=SOFT_S * 2, kubectl=kubectl(host))
+    then = _API_TOO.format(soft_s=SOFT_S, kubectl=kubectl(host))
     return wait("etcd-endpoint", f"{etcdctl(host)} endpoint health", units, then=f"\n{then}")
 
 

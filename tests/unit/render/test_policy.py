@@ -51,13 +51,16 @@ def test_versions_compare_as_numbers(version: str, wanted: str, answer: bool) ->
 
 
 def test_every_etcd_member_is_told_of_all_and_of_its_state() -> None:
-    line = etcd.arguments(SPEC, M1, "existing")
-    assert "--initial-cluster=m1=https://10.77.0.11:2380,m2=https://10.77.0.12:2380,m3=https://10.77.0.13:2380" in line
-    assert {"--initial-cluster-state=existing", "--initial-cluster-token=lab", "--name=m1"} <= set(line)
+    assert etcd.initial(SPEC, "existing") == {
+        "ETCD_INITIAL_CLUSTER": "m1=https://10.77.0.11:2380,m2=https://10.77.0.12:2380,m3=https://10.77.0.13:2380",
+        "ETCD_INITIAL_CLUSTER_STATE": "existing",
+        "ETCD_INITIAL_CLUSTER_TOKEN": "lab",
+    }
+    assert "--name=m1" in etcd.arguments(SPEC, M1)
 
 
 def test_etcd_3_5_gets_the_names_of_its_time() -> None:
-    older = etcd.arguments(replace(SPEC, versions={"etcd": "3.5.21"}), M1, "new")
+    older = etcd.arguments(replace(SPEC, versions={"etcd": "3.5.21"}), M1)
     assert "--experimental-initial-corrupt-check=true" in older
     assert not [flag for flag in older if flag.startswith("--feature-gates")]
 
