@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from bench import measure, short
 from bench.servers import PREFIX, PROJECT, hosts, sweep
+from tests.processes import gone
 
 DEADLINE_S = 60.0
 
@@ -27,20 +27,10 @@ def test_hosts_end_with_a_driver_that_is_killed() -> None:
         assert driver.stdout is not None
         base, pid = driver.stdout.readline().split()
         driver.send_signal(signal.SIGKILL)
-    until = time.monotonic() + DEADLINE_S
-    while _alive(int(pid)) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not _alive(int(pid))
+    assert gone(int(pid), within_s=DEADLINE_S)
     assert Path(base).name.startswith(PREFIX)
     sweep()
     assert not Path(base).exists()
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_hosts_cannot_change_the_machine() -> None:

@@ -17,6 +17,7 @@ import pytest
 from kbootstrap.errors import CommandError, ConnectError
 from kbootstrap.remote import bootstrap, ssh
 from kbootstrap.remote.ssh import SshConnection
+from tests.processes import gone
 
 MB = 1_000_000
 
@@ -33,15 +34,6 @@ def output(connection: SshConnection, program: str, **more: Any) -> list[bytes]:
     finished = running.finish()
     assert finished.exit_code == 0, finished
     return lines
-
-
-def gone(pid: int) -> bool:
-    until = time.monotonic() + 20
-    while Path(f"/proc/{pid}").exists():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def test_program_output_exit_code_and_stderr(connection: SshConnection) -> None:

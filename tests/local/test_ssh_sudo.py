@@ -17,6 +17,7 @@ from kbootstrap.errors import PrivilegeError
 from kbootstrap.model.cluster import Sudo
 from kbootstrap.remote import ssh
 from kbootstrap.remote.ssh import SshConnection
+from tests.processes import gone
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("sudo") or not shutil.which("useradd"), reason="needs root, sudo and useradd")
 
@@ -137,7 +138,4 @@ def test_root_processes_end_with_the_channel(sshd: Any, no_agent: None, user: st
         running = connection.run("sh -c 'echo $$; exec sleep 1000'")
         pid = int(next(running.lines()))
         running.close()
-        until = time.monotonic() + 20
-        while Path(f"/proc/{pid}").exists():
-            assert time.monotonic() < until, "still running"
-            time.sleep(0.05)
+        assert gone(pid), "still running"
