@@ -23,6 +23,7 @@ from kbootstrap.store import files, pki_journal
 from kbootstrap.store.entropy import SystemEntropy
 from kbootstrap.store.folder import Folder
 
+ANOTHER: Final = "A backup replaces nothing: say another file with --to."
 _NOTE: Final = "kbootstrap backup of "
 
 
@@ -37,7 +38,7 @@ class Member:
 def write(folder: Folder, target: Path, passphrase: bytes, *, now: datetime, cost: int = seal.COST) -> int:
     """Write the archive of *folder* to the new file *target*; how many files are in it. The caller holds the cluster's lock.
 
-    PkiError when there is no PKI, when *target* is there, and when what was read back is not what was written; then no archive is left.
+    UsageError when *target* is there; PkiError when there is no PKI, and when what was read back is not what was written; then no archive is left.
     """
     if not folder.pki.is_dir():
         raise PkiError(f"{folder.pki} holds no certificates yet: there is nothing to keep")
@@ -47,7 +48,7 @@ def write(folder: Folder, target: Path, passphrase: bytes, *, now: datetime, cos
     try:
         files.create_secret(target, seal.close(lock, passphrase, _pack(members), SystemEntropy()))
     except FileExistsError:
-        raise PkiError(f"{target} is there already; a backup replaces nothing", hint="Say another file with --to.") from None
+        raise UsageError(f"{target} exists; nothing was written", hint=ANOTHER) from None
     files.sync([target.resolve().parent])
     if read(target, passphrase) != _collect(folder):
         target.unlink()

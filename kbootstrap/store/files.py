@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from kbootstrap.errors import UsageError
+
 TEMPORARY: Final = ".tmp"
 
 
@@ -32,6 +34,16 @@ def create_secret(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(descriptor)
+
+
+def refuse_unfit(path: Path, *, option: str, taken: str = "") -> None:
+    """UsageError unless a file named by the user's *option* can be written at *path*; with *taken*, the way out, only where none is yet."""
+    if path.is_dir() or not path.parent.is_dir():
+        raise UsageError(f"{path} {'is a folder' if path.is_dir() else 'has no folder to lie in'}", hint=f"{option} names the file to write.")
+    if taken and (path.exists() or path.is_symlink()):
+        raise UsageError(f"{path} exists; nothing was written", hint=taken)
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UsageError(f"{path} may not be written by this user", hint=f"{option} names the file to write.")
 
 
 def append_secret(path: Path, lines: Iterable[str]) -> None:

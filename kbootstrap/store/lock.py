@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import socket
 from collections.abc import Iterator
@@ -16,8 +17,15 @@ from kbootstrap.errors import LockError
 
 def whoami(command: str) -> str:
     """Who holds a lock: user, machine, process and since when."""
-    user = os.environ.get("SUDO_USER") or os.environ.get("USER") or str(os.getuid())
+    user = os.environ.get("SUDO_USER") or _user()
     return f"{user}@{socket.gethostname()} (pid {os.getpid()}, {command}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%SZ})"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, as in some containers
+        return str(os.getuid())
 
 
 @contextmanager

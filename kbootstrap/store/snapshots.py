@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from kbootstrap.errors import CommandError, KbError, PreflightError
+from kbootstrap.errors import CommandError, KbError, PreflightError, UsageError
 from kbootstrap.model.snapshot import HASH_BYTES, PAGE_BYTES, Snapshot, parse
 from kbootstrap.store import files
 
@@ -31,6 +31,13 @@ class Checked:
     inner_sha256: str  # of the database alone
     size: int
     sidecar: Snapshot | None = None
+
+
+def refuse_unfit(folder: Path) -> None:
+    """UsageError where *folder*, or what it would lie in, is a file."""
+    there = next((each for each in (folder, *folder.parents) if each.exists()), folder)
+    if there.exists() and not there.is_dir():
+        raise UsageError(f"{there} is a file, --to names a folder", hint="Say another; what is missing of it is made.")
 
 
 def receive(path: Path, lines: Iterable[bytes], *, size: int, sha256: str, seal: bool = False) -> Checked:

@@ -75,10 +75,11 @@ def unseal(_: Context, cluster: str = "") -> None:
 def backup(_: Context, to: str = "", cluster: str = "", passphrase_file: str = "", passphrase_fd: int = -1) -> None:
     """Write PKI, cluster.yml and state into one encrypted file, and read it back to prove it. Asks no host."""
     from kbootstrap.store import backup as archive
-    from kbootstrap.store import clock, lock
+    from kbootstrap.store import clock, files, lock
 
     folder = find_folder(cluster)
     target = Path(to) if to else Path(f"{folder.name}-{clock.now():%Y%m%d-%H%M}.kbbackup")
+    files.refuse_unfit(target, option="--to", taken=archive.ANOTHER)
     word = _passphrase.Passphrases(passphrase_file, passphrase_fd).fresh(f"the backup {target}")
     with lock.hold(folder.root, "certs.backup"):
         count = archive.write(folder, target, word, now=clock.now())

@@ -83,10 +83,7 @@ def export_to(folder: Folder, name: str, path: Path, *, form: str, phrase: Passp
     pair, issuer = _pair(folder, pki, name)
     if form not in FORMATS:
         raise UsageError(f"--format: there is no {form}", hint=f"There are {', '.join(FORMATS)}.")
-    if path.is_dir() or not path.parent.is_dir():
-        raise UsageError(f"{path} {'is a folder' if path.is_dir() else 'has no folder to lie in'}", hint="--to names the file to write.")
-    if path.exists() and not force:
-        raise UsageError(f"{path} exists; nothing was written", hint="Say --force to replace it.")
+    files.refuse_unfit(path, option="--to", taken="" if force else "Say --force to replace it.")
     trust = pki.trust(issuer)
     content = export.pem(pair, trust) if form == "pem" else export.p12(name, pair, trust, phrase.fresh("the exported file"))
     if force:

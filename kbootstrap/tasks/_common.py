@@ -92,7 +92,9 @@ def reported(body: Callable[P, R]) -> Callable[P, R]:
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         options: dict[str, Any] = dict(kwargs)
         words = [options.pop(name, default) if name in added else default for name, default in _passphrase.OPTIONS.items()]
-        with _timings.recording(options.pop(_timings.OPTION, ""), complain), _passphrase.offered(*words):
+        wanted = options.pop(_timings.OPTION, "")
+        _explained(lambda: _timings.refuse_unfit(wanted))
+        with _timings.recording(wanted, complain), _passphrase.offered(*words):
             return _explained(lambda: body(*args, **options))
 
     more = {**added, _timings.OPTION: ""}.items()

@@ -12,7 +12,7 @@ from typing import Final
 from kbootstrap.model.events import Event, Listener
 from kbootstrap.report import timings
 from kbootstrap.report.timings import Heard, Timing
-from kbootstrap.store import clock
+from kbootstrap.store import clock, files
 
 OPTION: Final = "timings"
 HELP: Final = "show where the time went, on standard error; with a name (--timings=FILE.json) also as a trace for chrome://tracing or Perfetto"
@@ -51,6 +51,12 @@ def recorder() -> Recorder:
 def slowest() -> tuple[Timing, ...]:
     """The steps of the running task that took longest so far."""
     return timings.slowest(recorder().heard, SLOWEST)
+
+
+def refuse_unfit(wanted: str | bool) -> None:
+    """UsageError, before the work, for a trace that could not be written after it."""
+    if wanted and isinstance(wanted, str):
+        files.refuse_unfit(Path(wanted), option="--timings")
 
 
 @contextmanager

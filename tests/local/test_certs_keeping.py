@@ -315,7 +315,7 @@ def test_a_backup_gives_everything_back_byte_for_byte(lab: Path, capsys: pytest.
     archive = Path("x.kbbackup")
     assert archive.stat().st_mode & 0o777 == 0o600
     assert PRIVATE not in archive.read_bytes()
-    assert "a backup replaces nothing" in _refused(capsys, lambda: certs.backup(Context(), to="x.kbbackup", passphrase_file=FILE))
+    assert "A backup replaces nothing" in _refused(capsys, lambda: certs.backup(Context(), to="x.kbbackup", passphrase_file=FILE), code=2)
     shutil.rmtree(lab)
     _say(b"another passphrase")
     assert "the passphrase does not open it" in _refused(capsys, lambda: certs.restore(Context(), file="x.kbbackup", passphrase_file=FILE))
