@@ -89,6 +89,7 @@ def test_a_host_without_its_cable_and_an_api_that_is_down_leave_the_rest(cluster
     finally:
         inside(m1, "systemctl start kube-apiserver")
         labs.plug(w2)
+        cluster.up()
 
 
 def test_pythons_tls_takes_what_every_port_of_a_master_serves(cluster: Cluster, tmp_path: Path) -> None:
