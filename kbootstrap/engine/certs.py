@@ -81,7 +81,7 @@ def bring(request: Request, prepared: Prepared, *, command: str, dry: bool = Fal
     """What *prepared* wants of the hosts, shown, agreed to, saved and installed; the caller holds the cluster's lock."""
     with request.connect(prepared) as pool:
         found = look(request, prepared, pool)
-        tell(request.listener, prepared.issued)
+        tell(request.listener, prepared.issued, verb="to issue")
         outcome = Outcome(prepared=prepared, plan=found.plan, applied=False)
         if dry:
             return outcome
@@ -93,14 +93,14 @@ def bring(request: Request, prepared: Prepared, *, command: str, dry: bool = Fal
         return replace(outcome, applied=True, results=install(request, prepared, pool, found, command=command))
 
 
-def tell(listener: Listener, issued: Iterable[Issued]) -> None:
-    """What was signed, in memory so far: a line for each kind and reason."""
+def tell(listener: Listener, issued: Iterable[Issued], *, verb: str) -> None:
+    """What was signed: a line for each kind and reason. *verb* tells whether it is kept already."""
     found: dict[tuple[str, str], list[str]] = {}
     for each in issued:
         host, _, name = each.id.rpartition("/")
         found.setdefault((name, each.reason), []).append(host or "the cluster")
     for (name, reason), hosts in found.items():
-        listener(Note(text=f"issued: {name} of {', '.join(hosts)} ({reason})"))
+        listener(Note(text=f"{verb}: {name} of {', '.join(hosts)} ({reason})"))
 
 
 def _renewed(folder: Folder, asked: Asked) -> Prepared:

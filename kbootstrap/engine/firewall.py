@@ -16,7 +16,7 @@ from kbootstrap.engine.down import AGAIN
 from kbootstrap.engine.execute import execute
 from kbootstrap.engine.prepare import Prepared, roles
 from kbootstrap.engine.run import Request
-from kbootstrap.errors import ApplyError, PreflightError
+from kbootstrap.errors import ApplyError, PreflightError, Problem
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.desired import Desired, Wanted
 from kbootstrap.model.facts import Observed
@@ -62,13 +62,14 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """One read of the hosts and the plan that follows."""
+    """One read of the hosts and the plan that follows. *left_out* are hosts that could not be read, where that is no reason to stop."""
 
     prepared: Prepared
     observed: Mapping[str, Observed]
     ledgers: Mapping[str, Ledger]
     plan: Plan
     applied: bool = False
+    left_out: tuple[Problem, ...] = ()
 
 
 def prepare(folder: Folder) -> Prepared:
@@ -90,12 +91,11 @@ def _wanted(world: World, defined: Mapping[str, RoleDef], stage: StageDef, host:
     return Wanted(resources=tuple(resource for role in mine for resource in ground(role) if not isinstance(resource, Package)))
 
 
-def show(request: Request) -> tuple[Shown, ...]:
-    """What is active on each host, what of ours is in it, what the matrix opens."""
-    prepared = prepare(request.folder)
-    with request.connect(prepared) as pool:
-        found = _look(request, prepared, pool)
-    return tuple(_shown(prepared, prepared.spec.host(name), seen) for name, seen in found.observed.items())
+def show(request: Request) -> tuple[tuple[Shown, ...], tuple[Problem, ...]]:
+    """What is active on each host, what of ours is in it, what the matrix opens; and the hosts that could not be read."""
+    found = plan(request)
+    shown = tuple(_shown(found.prepared, found.prepared.spec.host(name), seen) for name, seen in found.observed.items())
+    return shown, found.left_out
 
 
 def _shown(prepared: Prepared, host: Host, observed: Observed) -> Shown:
@@ -107,10 +107,10 @@ def _shown(prepared: Prepared, host: Host, observed: Observed) -> Shown:
 
 
 def plan(request: Request) -> Look:
-    """The dry run."""
+    """The dry run, of the hosts that can be read."""
     prepared = prepare(request.folder)
     with request.connect(prepared) as pool:
-        return _look(request, prepared, pool)
+        return _look(request, prepared, pool, whole=False)
 
 
 def run(request: Request) -> Look:
@@ -135,13 +135,16 @@ def run(request: Request) -> Look:
         return replace(first, applied=True)
 
 
-def _look(request: Request, prepared: Prepared, pool: Pool) -> Look:
+def _look(request: Request, prepared: Prepared, pool: Pool, *, whole: bool = True) -> Look:
+    """*whole*: ApplyError when a host cannot be read."""
     outcomes = pool.map(lambda _, c: gather.read(c, prepared.desired), chosen(prepared.spec, request.limit))
-    _raise(outcomes)
-    observed = {name: outcome.get() for name, outcome in outcomes.items()}
+    if whole:
+        _raise(outcomes)
+    observed = {name: outcome.get() for name, outcome in outcomes.items() if outcome.error is None}
+    left_out = tuple(Problem(where=n, what=o.error.message, hint=o.error.hint) for n, o in outcomes.items() if o.error is not None)
     found = {name: _own(prepared, name, ledger_of.parse(seen.ledger, name)) for name, seen in observed.items()}
     wanted = build.plan(prepared.desired, observed, found, None, only=_KEYS)
-    return Look(prepared=prepared, observed=observed, ledgers=found, plan=wanted)
+    return Look(prepared=prepared, observed=observed, ledgers=found, plan=wanted, left_out=left_out)
 
 
 def _own(prepared: Prepared, host: str, ledger: Ledger) -> Ledger:

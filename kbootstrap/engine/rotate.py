@@ -117,7 +117,7 @@ class _Rotating:
         """One change: on this machine's disk, on the hosts, proven, and followed by what reads it. VerifyError when a check fails."""
         listener, began = self.request.listener, clock.monotonic_s()
         listener(StageStarted(stage=step.title))
-        certs.tell(listener, step.issued)
+        certs.tell(listener, step.issued, verb="issued")
         if step.pki != before:
             pki_dir.replace(self.request.folder.pki, before, step.pki, step.issued)
         prepared = certs.wants(self.known, step.pki, step.issued)

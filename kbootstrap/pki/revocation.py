@@ -19,14 +19,23 @@ _ACCOUNT = "system:serviceaccount:"
 
 
 def matching(ledger: Iterable[Issued], text: str) -> tuple[Issued, ...]:
-    """The entries that *text* means: a serial (or its beginning, 8 digits at least), an id, or a subject. UsageError when it means none."""
+    """The entries that *text* means: a serial (or its beginning, 8 digits at least), an id, a subject, or the bare name of a user or account.
+
+    UsageError when it means none.
+    """
     entries = tuple(ledger)
     word = text.lower().replace(":", "").removeprefix("0x").lstrip("0")
     by_serial = [e for e in entries if e.serial == word or (len(word) >= 8 and e.serial.startswith(word))]
-    found = by_serial or [e for e in entries if text in (e.id, e.subject)]
+    found = by_serial or [e for e in entries if text in (e.id, e.subject)] or [e for e in entries if text in _names(e)]
     if not found:
         raise UsageError(f"the ledger knows no {text}", hint="`invoke certs.issued --expired` lists serials, ids and subjects.")
     return tuple(found)
+
+
+def _names(entry: Issued) -> tuple[str, str]:
+    """As ``kubeconfig.user --name`` was told, and as an id of that kind."""
+    name = entry.subject.removeprefix(_ACCOUNT).rpartition(":")[2] if entry.subject.startswith(_ACCOUNT) else entry.subject
+    return name, f"user:{name}"
 
 
 def advice(entries: Iterable[Issued], *, now: datetime, kubeconfig: str, issuers: dict[str, str]) -> Iterator[str]:

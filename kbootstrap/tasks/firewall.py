@@ -39,8 +39,10 @@ def show(
     from kbootstrap.tasks import _request
 
     with _request.open_(find_folder(cluster), quiet=json, ask=ask_sudo_password, fd=sudo_password_fd, limit=_list(limit)) as request:
-        rows = [_row(shown) for shown in firewall.show(request)]
+        found, left_out = firewall.show(request)
+    rows = [_row(shown) for shown in found]
     say(encoder.dumps({"hosts": rows}, indent=1) if json else "\n".join(words.lines(rows)))
+    _request.refuse_unread(left_out)
 
 
 def _row(shown: Shown) -> dict[str, Any]:
@@ -73,8 +75,10 @@ def plan(
     from kbootstrap.tasks import _request
 
     with _request.open_(find_folder(cluster), quiet=json, ask=ask_sudo_password, fd=sudo_password_fd, limit=_list(limit)) as request:
-        wanted = firewall.plan(request).plan
-    say(encoder.dumps(data.plan(wanted), indent=1) if json else "\n".join(text.plan(wanted)))
+        found = firewall.plan(request)
+    wanted = found.plan
+    say(encoder.dumps(data.plan(wanted), indent=1) if json else "\n".join(text.plan(wanted, unread=[each.where for each in found.left_out])))
+    _request.refuse_unread(found.left_out)
     if not wanted.empty:
         raise Exit(code=CHANGES)
 

@@ -127,6 +127,18 @@ def setting(cluster: Cluster, text: str) -> None:
     path.write_text(path.read_text().replace("hosts:\n", f"firewall: {text}\nhosts:\n"))
 
 
+def test_a_host_that_does_not_answer_hides_no_other(clean: Cluster) -> None:
+    w1 = clean.lab.host("w1")
+    inside(w1, "systemctl stop ssh.service")
+    try:
+        shown, left_out = firewall.show(clean.request())
+        assert [each.host.name for each in shown] == ["m1"]
+        assert [problem.where for problem in left_out] == ["w1"]
+        assert {change.host for change in firewall.plan(clean.request()).plan.changes()} == {"m1"}
+    finally:
+        inside(w1, "systemctl start ssh.service")
+
+
 def opened(cluster: Cluster, **options: Any) -> None:
     """``firewall.apply`` changed something, and all is as wanted."""
     try:

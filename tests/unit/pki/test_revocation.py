@@ -92,3 +92,11 @@ def test_entries_are_found_by_serial_id_or_subject() -> None:
     assert revocation.matching([one, other], "ab:cd:ef:01:23") == (one,)
     with pytest.raises(UsageError, match="knows no abc"):
         revocation.matching([one, other], "abc")
+
+
+def test_an_account_is_found_by_the_name_that_it_was_made_for() -> None:
+    token = _entry("system:serviceaccount:team-a:gina", issuer="service-account")
+    assert revocation.matching([token, _entry("alice")], "gina") == (token,)
+    assert revocation.matching([token, _entry("alice")], "user:gina") == (token,)
+    namesake = _entry("gina")
+    assert revocation.matching([token, namesake], "gina") == (namesake,), "what says exactly that comes first"
