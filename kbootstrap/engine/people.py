@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,11 +41,12 @@ ACCOUNTS = "service-account"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """What somebody got: in which file, known to the API as *user*, until when."""
+    """What somebody got: in which file, known to the API as *user*, until when; *replaced*: in the place of a credential made before."""
 
     path: Path
     user: str
     not_after: datetime
+    replaced: bool = False
 
 
 def give(request: Request, person: Person, *, server: str, to: Path, force: bool) -> Credential:
@@ -58,19 +59,22 @@ def give(request: Request, person: Person, *, server: str, to: Path, force: bool
             raise PkiError(f"{folder.pki} holds no certificates yet", hint="They are made by the first `invoke cluster.up`.")
         people.require(person, now=clock.now(), ca_ends=inspect.ends(pki.ca(names.CLUSTER_CA).cert_pem))
         ways = people.way(spec, server, _sans(spec))
-        _refuse_foreign(to, operator_kubeconfig.owners(folder, pki), force=force)
+        ours = _is_ours(to, operator_kubeconfig.owners(folder, pki))
+        if to.exists() and not (ours or force):
+            hint = "Say another file with --to, or --force to replace it."
+            raise UsageError(f"{to} is there, and is no kubeconfig of this cluster alone", hint=hint)
         token, entry = _through_the_api(request, person)
         pair = None
         if not person.token:
             pair, entry = _signed(spec, pki, person)
         assert entry is not None  # noqa: S101  # one of the two made it
         pki_dir.record(folder.pki, (entry,))
-        _write(folder, spec, pki, person, to=to, ways=ways, pair=pair, token=token)
-    return Credential(path=to, user=entry.subject, not_after=entry.not_after)
+        _write(to, _text(folder, spec, pki, person, ways=ways, pair=pair, token=token), ours=ours)
+    return Credential(path=to, user=entry.subject, not_after=entry.not_after, replaced=ours)
 
 
-def _write(folder: Folder, spec: ClusterSpec, pki: Pki, person: Person, *, to: Path, ways: dict[str, str], pair: KeyPair | None, token: str) -> None:
-    text = kubeconfig.build(
+def _text(folder: Folder, spec: ClusterSpec, pki: Pki, person: Person, *, ways: dict[str, str], pair: KeyPair | None, token: str) -> str:
+    return kubeconfig.build(
         spec.name,
         ways,
         ca_pem=pki.trust(names.CLUSTER_CA),
@@ -80,9 +84,13 @@ def _write(folder: Folder, spec: ClusterSpec, pki: Pki, person: Person, *, to: P
         namespace=person.namespace,
         owner=operator_kubeconfig.owner(folder, pki),
     )
+
+
+def _write(to: Path, text: str, *, ours: bool) -> None:
+    """A file of somebody else's stays beside; of ours no former credential lies around."""
     files.make_folder(to.parent)
     if to.exists():
-        files.write_secret(to, text.encode(), previous=operator_kubeconfig.PREVIOUS)
+        files.write_secret(to, text.encode(), previous="" if ours else operator_kubeconfig.PREVIOUS)
     else:
         files.create_secret(to, text.encode())
     files.sync([to.parent])
@@ -93,18 +101,16 @@ def _sans(spec: ClusterSpec) -> set[str]:
     return {san for p in profiles(spec) if p.name == "apiserver" for san in (*p.dns_names, *map(str, p.ip_addresses))}
 
 
-def _refuse_foreign(path: Path, owners: frozenset[str], *, force: bool) -> None:
-    """UsageError for what is there and is not a kubeconfig of this cluster's alone."""
-    if force or not path.exists():
-        return
+def _is_ours(path: Path, owners: frozenset[str]) -> bool:
+    """Whether a kubeconfig of this cluster's alone is there."""
+    if not path.exists():
+        return False
     try:
         document = kubeconfig.parse(path.read_text())
         bodies = [entry.get(noun) for kind, noun in LISTS.items() for entry in named(document, kind).values()]
-        ours = bool(bodies) and all(kubeconfig.owner_of(body) in owners for body in bodies)
+        return bool(bodies) and all(kubeconfig.owner_of(body) in owners for body in bodies)
     except (UsageError, UnicodeDecodeError):
-        ours = False
-    if not ours:
-        raise UsageError(f"{path} is there, and is no kubeconfig of this cluster alone", hint="Say another file with --to, or --force to replace it.")
+        return False
 
 
 def _signed(spec: ClusterSpec, pki: Pki, person: Person) -> tuple[KeyPair, Issued]:
@@ -126,20 +132,26 @@ def _through_the_api(request: Request, person: Person) -> tuple[str, Issued | No
     if not objects:
         return "", None
     with _leader(request) as (host, connection):
-        _require_roles(connection, host, person)
+        _require_there(connection, host, person, objects)
         changes = [Change(host=CLUSTER, key=o.key, action=Action.CREATE, reason="asked for", commands="", resource=o) for o in objects]
         cluster.apply(connection, host, changes)
         return _token(connection, host, person) if person.token else ("", None)
 
 
-def _require_roles(connection: Connection, host: Host, person: Person) -> None:
-    """UsageError for a role that is not there: a binding to it would be made, and give nothing."""
-    kind = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole"}
-    wanted = [Manifest(name=f"ClusterRole/{role}", document={**kind, "metadata": {"name": role}}) for role in person.roles]
+def _require_there(connection: Connection, host: Host, person: Person, objects: Sequence[Manifest]) -> None:
+    """UsageError for a namespace that is not there, and for a role: a binding to that would be made, and give nothing."""
+    spaces = dict.fromkeys(o.document["metadata"]["namespace"] for o in objects if "namespace" in o.document["metadata"])
+    rbac = "rbac.authorization.k8s.io/v1"
+    names_ = [("ClusterRole", rbac, role) for role in person.roles] + [("Namespace", "v1", space) for space in spaces]
+    wanted = [
+        Manifest(name=f"{kind}/{name}", document={"apiVersion": group, "kind": kind, "metadata": {"name": name}}) for kind, group, name in names_
+    ]
     live = cluster.get(connection, host, wanted) if wanted else {}
-    there = {item["metadata"]["name"] for item in live.get("items", [live] if live.get("metadata") else [])}
-    if missing := [role for role in person.roles if role not in there]:
+    there = {(item["kind"], item["metadata"]["name"]) for item in live.get("items", [live] if live.get("metadata") else [])}
+    if missing := [role for role in person.roles if ("ClusterRole", role) not in there]:
         raise UsageError(f"--bind: there is no cluster role {', '.join(missing)}", hint="For example: view, edit, admin, cluster-admin.")
+    if absent := [space for space in spaces if ("Namespace", space) not in there]:
+        raise UsageError(f"--namespace: there is no {absent[0]}; nothing was made", hint=f"kubectl create namespace {absent[0]}")
 
 
 @contextmanager

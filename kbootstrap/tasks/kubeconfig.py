@@ -195,6 +195,8 @@ def user(
     with _request.open_(folder, quiet=False, ask=ask_sudo_password, fd=sudo_password_fd) as request:
         made = people.give(request, person, server=server, to=path, force=force)
     say(f"{made.path} written: {made.user} until {made.not_after:%Y-%m-%d %H:%M} UTC")
+    if made.replaced:
+        say(f"  It replaces a credential made before, which is accepted until it ends: `invoke certs.issued`, `invoke certs.revoke {name}`.")
     for role in person.roles:
         say(f"  {role} {f'in {person.namespace}' if person.namespace else 'in the whole cluster'}, by {binding(person, role)}")
     if not person.roles:

@@ -64,6 +64,16 @@ def test_a_person_with_a_certificate_is_who_it_says_and_may_do_what_was_bound(cl
     assert (entry.subject, entry.groups, entry.serial) == ("alice", ("devs",), certificate.serial)
 
 
+def test_a_namespace_that_is_not_there_is_said_before_anything_is_made(cluster: Cluster, tmp_path: Path) -> None:
+    person = Person(name="carol", ttl=timedelta(hours=1), namespace="nowhere", roles=("edit",))
+    signed = len(pki_dir.ledger(cluster.folder.pki))
+    with pytest.raises(UsageError, match="there is no nowhere") as caught:
+        people.give(cluster.request(), person, server="", to=tmp_path / "carol.conf", force=False)
+    assert caught.value.hint == "kubectl create namespace nowhere"
+    assert len(pki_dir.ledger(cluster.folder.pki)) == signed
+    assert not (tmp_path / "carol.conf").exists()
+
+
 def test_a_person_with_a_token_is_an_account_that_can_be_taken_back(cluster: Cluster, team: str, tmp_path: Path) -> None:
     path = tmp_path / "robot.conf"
     person = Person(name="robot", ttl=timedelta(minutes=30), namespace="", roles=("view",), token=True)

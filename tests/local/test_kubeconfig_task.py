@@ -141,8 +141,8 @@ def test_a_persons_file_is_signed_offline_recorded_and_closed(lab: Path, capsys:
     entry = pki_dir.ledger(lab / "pki")[-1]
     assert (entry.id, entry.subject, entry.groups, entry.serial) == ("user:alice", "alice", ("devs", "ops"), found.serial)
     assert "inventory/lab/users/alice.conf written: alice until " in capsys.readouterr().out
-    tasks.user(Context(), name="alice")  # ours alone: renewed, and the old one kept
-    assert path.with_name("alice.conf.previous").exists()
+    tasks.user(Context(), name="alice")  # ours alone: renewed
+    assert not path.with_name("alice.conf.previous").exists(), "no former key lies around"
 
 
 @pytest.mark.parametrize("content", ["", "apiVersion: v1\n", "not a kubeconfig", "a: [", "users: [{name: theirs, user: {}}]\n"])
