@@ -125,6 +125,9 @@ def unready_since(live: Mapping[str, Any], names: Sequence[str]) -> list[datetim
         condition: Mapping[str, Any] = next((c for c in item.get("status", {}).get("conditions", []) if c["type"] == wanted), {})
         if condition.get("status") != "True":
             found.append(datetime.fromisoformat(condition.get("lastTransitionTime") or item["metadata"]["creationTimestamp"]))
+        elif wanted == "Available" and item["status"].get("availableReplicas", 0) < item["spec"]["replicas"]:  # «available» with one of two, too
+            progress = next((c for c in item["status"]["conditions"] if c["type"] == "Progressing"), condition)
+            found.append(datetime.fromisoformat(progress.get("lastUpdateTime") or progress["lastTransitionTime"]))
     return found
 
 

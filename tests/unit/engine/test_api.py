@@ -14,7 +14,8 @@ from kbootstrap.store import clock
 def item(kind: str, name: str, status: str, age_s: float) -> dict[str, Any]:
     since = (clock.now() - timedelta(seconds=age_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
     condition = {"type": "Ready" if kind == "Node" else "Available", "status": status, "lastTransitionTime": since}
-    return {"kind": kind, "metadata": {"name": name, "namespace": "kube-system", "creationTimestamp": since}, "status": {"conditions": [condition]}}
+    metadata = {"name": name, "namespace": "kube-system", "creationTimestamp": since}
+    return {"kind": kind, "metadata": metadata, "spec": {"replicas": 2}, "status": {"conditions": [condition], "availableReplicas": 2}}
 
 
 @pytest.mark.parametrize(
@@ -37,3 +38,12 @@ def test_what_has_no_condition_yet_is_as_old_as_itself() -> None:
     node["status"] = {}
     assert api.settling({"items": [node]}, ["w1"])
     assert not api.settling(None, ["w1"])
+
+
+@pytest.mark.parametrize(("age_s", "wait"), [(5, True), (3600, False)])
+def test_one_of_two_replicas_is_available_and_the_other_may_be_on_its_way(age_s: float, wait: bool) -> None:
+    coredns = item("Deployment", "coredns", "True", 5)
+    moved = (clock.now() - timedelta(seconds=age_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    coredns["status"]["availableReplicas"] = 1
+    coredns["status"]["conditions"].append({"type": "Progressing", "status": "True", "lastUpdateTime": moved, "lastTransitionTime": moved})
+    assert api.settling({"items": [coredns]}, []) is wait
