@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,19 +11,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from kbootstrap.errors import LockError
+from kbootstrap.store import operator
 
 
 def whoami(command: str) -> str:
     """Who holds a lock: user, machine, process and since when."""
-    user = os.environ.get("SUDO_USER") or _user()
-    return f"{user}@{socket.gethostname()} (pid {os.getpid()}, {command}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%SZ})"
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a number without a name, as in some containers
-        return str(os.getuid())
+    return f"{operator.who()} (pid {os.getpid()}, {command}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%SZ})"
 
 
 @contextmanager

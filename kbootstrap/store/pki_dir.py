@@ -10,9 +10,7 @@ import dataclasses
 import errno
 import json
 import os
-import pwd
 import shutil
-import socket
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -23,7 +21,7 @@ from typing import Any, Final
 from kbootstrap.errors import PkiError, Problem
 from kbootstrap.model.pki import Issued, Pki
 from kbootstrap.pki import consistency, layout
-from kbootstrap.store import files, passphrase, pki_journal, vault
+from kbootstrap.store import files, operator, passphrase, pki_journal, vault
 
 _RESTORE: Final = "Restore it from a backup."
 _SUFFIXES: Final = frozenset({".crt", ".key", ".pub", ".pem"})
@@ -204,7 +202,7 @@ def _ledger_line(entry: Issued) -> str:
             "groups": list(entry.groups),
             "expiry": entry.not_after.isoformat(),
             "reason": entry.reason,
-            "who": _who(),
+            "who": operator.who(),
         },
         ensure_ascii=False,
     )
@@ -222,12 +220,3 @@ def _entry(line: Mapping[str, Any]) -> Issued:
         reason=line["reason"],
         who=line.get("who", ""),
     )
-
-
-def _who() -> str:
-    uid = os.getuid()
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        name = str(uid)
-    return f"{os.environ.get('SUDO_USER') or name}@{socket.gethostname()}"
