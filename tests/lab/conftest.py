@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from filelock import FileLock, Timeout
@@ -111,6 +111,25 @@ def shared_lab(lab_machine: None, tmp_path_factory: pytest.TempPathFactory) -> I
 def of_lab() -> Callable[[labs.Lab], Cluster]:
     """``of_lab(lab)``: the cluster of a lab that a test made for itself; ``.up()`` brings it up."""
     return lambda lab: Cluster(lab=lab)
+
+
+class OwnHosts(Protocol):
+    """Hosts of a module's own, whose cluster is not up yet; ``with own_hosts("kbkill", masters=1, workers=1) as own``."""
+
+    def __call__(self, prefix: str, *, masters: int, workers: int) -> AbstractContextManager[Cluster]: ...
+
+
+@pytest.fixture(scope="session")
+def own_hosts(lab_machine: None, tmp_path_factory: pytest.TempPathFactory) -> OwnHosts:
+    """Their inventory lies below a folder ``inventory/``, as the command line wants it."""
+
+    @contextmanager
+    def make(prefix: str, *, masters: int, workers: int) -> Iterator[Cluster]:
+        with claimed(prefix) as name:
+            place = tmp_path_factory.mktemp(prefix) / "inventory" / name
+            yield Cluster(lab=labs.up(name=name, masters=masters, workers=workers, inventory=place))
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -9,13 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from kbootstrap import inventory
-from kbootstrap import lab as labs
 from kbootstrap.catalog import names
 from kbootstrap.engine import cluster as api
 from kbootstrap.engine import prepare, rotate, run
@@ -23,7 +21,7 @@ from kbootstrap.errors import PkiError
 from kbootstrap.model.pki import SERVICE_ACCOUNT, Pki
 from kbootstrap.pki.rotate import Phase, phase
 from kbootstrap.store import artifacts, pki_dir
-from tests.lab.conftest import Cluster
+from tests.lab.conftest import Cluster, OwnHosts
 from tests.lab.test_failover import opened
 
 pytestmark = pytest.mark.lab
@@ -46,15 +44,9 @@ CLIENTS = {"reads-again": "/var/run/secrets/kubernetes.io/serviceaccount", "keep
 
 
 @pytest.fixture(scope="module")
-def own(
-    claim: Callable[[str], AbstractContextManager[str]],
-    of_lab: Callable[[labs.Lab], Cluster],
-    lab_machine: None,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Cluster]:
+def own(own_hosts: OwnHosts) -> Iterator[Cluster]:
     """One master and one worker, with an inventory below ``inventory/`` as the command line wants it."""
-    with claim("kbrot") as name:
-        found = of_lab(labs.up(name=name, masters=1, workers=1, inventory=tmp_path_factory.mktemp("rotated") / "inventory" / name))
+    with own_hosts("kbrot", masters=1, workers=1) as found:
         found.up()
         yield found
 

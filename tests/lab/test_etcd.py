@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from kbootstrap.plan.checks.gates import etcdctl
 from kbootstrap.plan.etcd_restore import BUMP
 from kbootstrap.report.etcd import EtcdStatus
 from kbootstrap.store import snapshots
-from tests.lab.conftest import Cluster
+from tests.lab.conftest import Cluster, OwnHosts
 
 REPOSITORY = Path(__file__).parents[2]
 KEYS, OBJECTS, BATCH = 1000, 20, 100
@@ -192,15 +191,9 @@ def test_defragmenting_gives_back_what_was_deleted_and_the_leader_comes_last(clu
 
 
 @pytest.fixture(scope="module")
-def own(
-    claim: Callable[[str], AbstractContextManager[str]],
-    of_lab: Callable[[labs.Lab], Cluster],
-    lab_machine: None,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Cluster]:
+def own(own_hosts: OwnHosts) -> Iterator[Cluster]:
     """Three masters, which are workers too as far as anything runs there."""
-    with claim("kbetcd") as name:
-        found = of_lab(labs.up(name=name, masters=3, workers=0, inventory=tmp_path_factory.mktemp("etcd") / "inventory" / name))
+    with own_hosts("kbetcd", masters=3, workers=0) as found:
         found.up()
         yield found
 

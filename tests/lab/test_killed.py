@@ -9,8 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from kbootstrap.catalog import names, paths
 from kbootstrap.remote.lock import LOCK
 from kbootstrap.store import pki_dir
 from kbootstrap.store.folder import Folder
-from tests.lab.conftest import Cluster
+from tests.lab.conftest import Cluster, OwnHosts
 
 REPOSITORY = Path(__file__).parents[2]
 BARE_S = 35.0  # an installation takes about so long
@@ -30,15 +29,10 @@ LEFTOVERS = f"find /etc /opt /usr/local /var/lib/ku* {paths.STATE} -name '.*.kb-
 
 
 @pytest.fixture(scope="module")
-def own(
-    claim: Callable[[str], AbstractContextManager[str]],
-    of_lab: Callable[[labs.Lab], Cluster],
-    lab_machine: None,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Cluster]:
+def own(own_hosts: OwnHosts) -> Iterator[Cluster]:
     """One master and one worker, with an inventory below ``inventory/`` as the command line wants it."""
-    with claim("kbkill") as name:
-        yield of_lab(labs.up(name=name, masters=1, workers=1, inventory=tmp_path_factory.mktemp("killed") / "inventory" / name))
+    with own_hosts("kbkill", masters=1, workers=1) as found:
+        yield found
 
 
 def kill_after(folder: Folder, delay_s: float) -> bool:
