@@ -44,15 +44,20 @@ def test(_: Context, long: bool = False, no_lab: bool = False) -> None:
         "seed": "the order of an earlier run",
         "scale": "numbers of hosts (10,100,1000): how CPU seconds and memory grow with them, instead of the works",
         "short": "what CI looks at: counts and ratios of CPU seconds, no peers",
+        "clusters": "whole clusters instead: cluster.up, kubeadm by an expert's script, and the floor, on bare lab hosts (3+2)",
     },
 )
 def bench(
     _: Context, hosts: int = 10, rounds: int = 5, peers: str = "ansible,mitogen,pyinfra,fabric,openssh,batch", works: str = "W1,W2,W3,W4,W5",
-    seed: int = -1, scale: str = "", short: bool = False,
+    seed: int = -1, scale: str = "", short: bool = False, clusters: bool = False,
 ) -> None:  # fmt: skip
     """Measure kbootstrap beside its peers: the same work on the same loopback hosts. Needs root; results in bench/results/."""
     from bench import driver  # noqa: PLC0415  --list stays quick
 
+    if clusters:
+        from bench.clusters import race  # noqa: PLC0415
+
+        raise Exit(code=race.run(rounds=rounds, seed=seed if seed >= 0 else None))
     raise Exit(code=driver.asked(hosts=hosts, rounds=rounds, peers=peers, works=works, seed=seed, scale=scale, short=short))
 
 

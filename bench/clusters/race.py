@@ -1,0 +1,93 @@
+"""Rounds of the race, shuffled, and its table."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from bench.clusters import floor, kubeadm
+from bench.clusters.hosts import NAME, Hosts, hosts
+from bench.servers import PROJECT
+
+OURS, FLOOR, KUBEADM = "cluster.up", "floor", "kubeadm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lap:
+    """One run: from bare hosts to its end. *cpu_s* is the whole machine's."""
+
+    name: str
+    wall_s: float
+    cpu_s: float
+
+
+def run(*, rounds: int, seed: int | None, masters: int = 3, workers: int = 2) -> int:
+    """Every contestant once per round; exit code 0 when all came to their end."""
+    seed = random.randrange(1000) if seed is None else seed  # noqa: S311  an order, no secret
+    shuffled = random.Random(seed)  # noqa: S311
+    say(f"{masters}+{workers}, {rounds} rounds, seed {seed}")
+    laps: list[Lap] = []
+    with hosts(masters, workers) as course:
+        kit = kubeadm.material(course)
+        for number in range(1, rounds + 1):
+            runs: dict[str, Callable[[], None]] = {
+                OURS: lambda: _ours(course),
+                FLOOR: lambda: None,
+                KUBEADM: lambda: kubeadm.run(course, kit),
+            }
+            names = list(runs)
+            shuffled.shuffle(names)
+            for name in names:
+                course.bare()
+                if name == FLOOR:
+                    made = floor.material(course)
+                    runs[FLOOR] = lambda made=made: floor.run(course, made)  # type: ignore[misc]
+                laps.append(_lap(name, runs[name]))
+                say(f"round {number}  {name:<10} {laps[-1].wall_s:6.1f} s  {laps[-1].cpu_s:6.1f} CPU s of the machine")
+    for line in table(laps):
+        say(line)
+    return 0
+
+
+def _lap(name: str, work: Callable[[], None]) -> Lap:
+    began, spent = time.monotonic(), _spent_s()
+    work()
+    return Lap(name=name, wall_s=time.monotonic() - began, cpu_s=_spent_s() - spent)
+
+
+def _spent_s() -> float:
+    """CPU seconds of this machine since it started: user, nice, system, irq, softirq."""
+    words = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    return sum(int(words[place]) for place in (1, 2, 3, 6, 7)) / os.sysconf("SC_CLK_TCK")
+
+
+def _ours(course: Hosts) -> None:
+    argv = [sys.executable, "-m", "kbootstrap", "cluster.up", "--cluster", NAME, "--yes"]
+    done = subprocess.run(argv, cwd=course.folder, env={**os.environ, "PYTHONPATH": str(PROJECT)}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"cluster.up: exit {done.returncode}\n{(done.stdout + done.stderr)[-3000:]}")
+
+
+def table(laps: list[Lap]) -> list[str]:
+    """A line each: median, range, ratio to ours."""
+    names = list(dict.fromkeys(lap.name for lap in sorted(laps, key=lambda lap: lap.name)))
+    middle = {name: median(lap.wall_s for lap in laps if lap.name == name) for name in names}
+    lines = []
+    for name in names:
+        walls = sorted(lap.wall_s for lap in laps if lap.name == name)
+        cpu = median(lap.cpu_s for lap in laps if lap.name == name)
+        ratio = middle[OURS] / middle[name]
+        lines.append(f"{name:<10} {middle[name]:6.1f} s ({walls[0]:.1f}–{walls[-1]:.1f})  {cpu:6.1f} CPU s  ours is {ratio:.2f} × it")
+    return lines
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
