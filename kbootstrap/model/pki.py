@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from kbootstrap.errors import PkiError
 from kbootstrap.model.cluster import KeyType
+from kbootstrap.model.sealing import Sealing
 
 SERVICE_ACCOUNT: Final = "service-account"  # the key pair of tokens, where it stands beside the CAs
 
@@ -106,7 +107,7 @@ class Pki:
     pairs: Mapping[str, KeyPair] = field(default_factory=dict)  # by profile id; may hold more than the spec wants
     sa_key: bytes = field(default=b"", repr=False)  # PEM, signs service-account tokens
     sa_pub: bytes = b""
-    encryption_key: bytes = field(default=b"", repr=False)  # 32 raw bytes, secretbox
+    sealing: Sealing = field(default_factory=Sealing)  # the keys of what etcd holds
     upcoming: Mapping[str, KeyPair] = field(default_factory=dict)  # trusted, not signing yet
     former: Mapping[str, bytes] = field(default_factory=dict)  # still trusted, signs no more
     retired: Mapping[str, bytes] = field(default_factory=dict)  # trusted no more; known again on a host that missed the end of a rotation
@@ -117,7 +118,7 @@ class Pki:
     @property
     def is_empty(self) -> bool:
         """True when there is nothing at all: the only state in which CAs are made."""
-        return not (self.cas or self.pairs or self.sa_key or self.sa_pub or self.encryption_key)
+        return not (self.cas or self.pairs or self.sa_key or self.sa_pub or self.sealing.known)
 
     def pair(self, profile_id: str) -> KeyPair:
         """The certificate and key of a profile; KeyError if it was not issued (call ``pki.issue.complete`` first)."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from kbootstrap.errors import PkiError, Problem
 from kbootstrap.model.pki import SERVICE_ACCOUNT, KeyPair, Pki
-from kbootstrap.pki import chain, inspect, layout, locked
+from kbootstrap.pki import chain, inspect, layout, locked, sealing
 from kbootstrap.pki.profiles import CAS
 
 _RESTORE = "Restore it from a backup; it is never made anew beside an existing cluster."
@@ -26,7 +26,7 @@ def holes(pki: Pki) -> tuple[Problem, ...]:
         **{layout.ca_cert(name): name in pki.cas for name in CAS},
         layout.SA_KEY: bool(pki.sa_key),
         layout.SA_PUB: bool(pki.sa_pub),
-        layout.ENCRYPTION_KEY: bool(pki.encryption_key),
+        layout.encryption_key(): pki.sealing.writer is not None,
     }
     return tuple(Problem(where=path, what="is missing.", hint=_RESTORE) for path, present in there.items() if not present)
 
@@ -43,8 +43,7 @@ def damage(pki: Pki) -> tuple[Problem, ...]:
         found += _about(layout.ca_cert(name, layout.NEXT), _RESTORE, faults)
     if pki.sa_key and pki.sa_pub:
         found += _about(layout.SA_PUB, _RESTORE, _token_faults(SERVICE_ACCOUNT, KeyPair(cert_pem=pki.sa_pub, key_pem=pki.sa_key)))
-    if pki.encryption_key and len(pki.encryption_key) != 32:
-        found.append(Problem(where=layout.ENCRYPTION_KEY, what=f"holds {len(pki.encryption_key)} bytes, want 32 in base64.", hint=_RESTORE))
+    found += [problem for path, keys in layout.sealing_keys(pki.sealing).items() for problem in sealing.faults(path, keys)]
     ca_pems = [*(ca.cert_pem for ca in pki.cas.values()), *(text for name, text in pki.former.items() if name != SERVICE_ACCOUNT)]
     for profile_id, pair in pki.pairs.items():
         found += _about(layout.pair(profile_id), _REISSUE, _pair_faults(pair, ca_pems))

@@ -11,7 +11,7 @@ from kbootstrap.catalog import names
 from kbootstrap.errors import PkiError, Problem
 from kbootstrap.model.cluster import Certificates, KeyType
 from kbootstrap.model.pki import Entropy, Issued, KeyPair, Pki, Profile, Usage
-from kbootstrap.pki import consistency, inspect, layout
+from kbootstrap.pki import consistency, inspect, layout, sealing
 from kbootstrap.pki.profiles import CAS
 from kbootstrap.pki.sign import Signer, new_ca, record, signer, token_keys
 
@@ -105,7 +105,7 @@ def _found(pki: Pki, *, now: datetime, certificates: Certificates, entropy: Entr
     made |= {name: (ca, record(name, ca.cert_pem, now, "given by the user")) for name, ca in pki.given.items()}
     tokens = token_keys(entropy.key(certificates.key_type))
     found = replace(pki, cas={name: made[name][0] for name in CAS}, sa_key=tokens.key_pem, sa_pub=tokens.cert_pem, given={})
-    return replace(found, encryption_key=entropy.random(32)), tuple(made[name][1] for name in CAS)
+    return replace(found, sealing=sealing.first(entropy)), tuple(made[name][1] for name in CAS)
 
 
 def _signers(pki: Pki, due: _Due, now: datetime) -> Mapping[str, Signer]:

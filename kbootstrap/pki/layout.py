@@ -7,7 +7,7 @@
     ca/<name>.former.crt               its predecessor: still trusted; .retired.crt: trusted no more
     ca/<name>.given.crt, .given.key    what the user gave for a cluster that has not begun; the key alone while a request is open
     sa.key, sa.pub                     sa.next.key, sa.next.pub, sa.former.pub, sa.retired.pub: as with a CA
-    encryption.key                     32 bytes in base64
+    encryption.key                     seals secrets in etcd (``pki.sealing``); encryption.next.key, .former.key, .retired.key (a line each)
     hosts/<host>/<name>.pem            key and certificate in one file: a rename replaces both, so no crash leaves a pair that does not match
     users/<name>.pem
     hosts/…, users/<name>.pending.key  the key of a request that waits for its certificate
@@ -16,16 +16,15 @@
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Final
 
 from kbootstrap.model.pki import SERVICE_ACCOUNT, KeyPair, Pki
-from kbootstrap.pki import inspect
+from kbootstrap.model.sealing import Sealing, SealKey
+from kbootstrap.pki import inspect, sealing
 
 SA_KEY: Final = "sa.key"
 SA_PUB: Final = "sa.pub"
-ENCRYPTION_KEY: Final = "encryption.key"
 LEDGER: Final = "ledger.jsonl"
 PREVIOUS: Final = ".previous"
 NEXT: Final = ".next"
@@ -60,14 +59,19 @@ def pending(profile_id: str) -> str:
     return pair(profile_id).removesuffix(".pem") + _PENDING
 
 
+def encryption_key(which: str = "") -> str:
+    """The file of the key that seals secrets, or of its successor or predecessors."""
+    return f"encryption{which}.key"
+
+
 def assemble(contents: Mapping[str, bytes]) -> Pki:
-    """Path inside the directory → content, as a PKI. ValueError when the encryption key is not base64."""
+    """Path inside the directory → content, as a PKI. ValueError when a key that seals secrets is none."""
     return Pki(
         cas=_pairs(contents, ""),
         pairs={profile_id(path): inspect.split(text) for path, text in contents.items() if path.endswith(".pem")},
         sa_key=contents.get(SA_KEY, b""),
         sa_pub=contents.get(SA_PUB, b""),
-        encryption_key=b64decode(contents.get(ENCRYPTION_KEY, b"").strip(), validate=True),
+        sealing=_sealing(contents),
         upcoming=_pairs(contents, NEXT),
         former={name: ca.cert_pem for name, ca in _pairs(contents, FORMER).items()},
         retired={name: ca.cert_pem for name, ca in _pairs(contents, RETIRED).items()},
@@ -86,10 +90,25 @@ def lay_out(pki: Pki) -> dict[str, bytes]:
     files |= {ca_cert(name, RETIRED): text for name, text in pki.retired.items()}
     files |= {ca_cert(name, GIVEN): ca.cert_pem for name, ca in pki.given.items()}
     files |= {ca_key(name, GIVEN): ca.key_pem for name, ca in pki.given.items()}
-    files |= {SA_KEY: pki.sa_key, SA_PUB: pki.sa_pub, ENCRYPTION_KEY: b64encode(pki.encryption_key) + b"\n" if pki.encryption_key else b""}
+    files |= {SA_KEY: pki.sa_key, SA_PUB: pki.sa_pub}
+    files |= {path: sealing.dump(keys) for path, keys in sealing_keys(pki.sealing).items()}
     files |= {pair(profile_id): both.combined for profile_id, both in pki.pairs.items()}
     files |= {pending(profile_id): key_pem for profile_id, key_pem in pki.pending.items()}
     return {path: content for path, content in files.items() if content}
+
+
+def sealing_keys(found: Sealing) -> dict[str, tuple[SealKey | None, ...]]:
+    """File → the keys that lie there."""
+    one = {"": found.writer, NEXT: found.upcoming, FORMER: found.former}
+    return {**{encryption_key(which): (key,) for which, key in one.items()}, encryption_key(RETIRED): found.retired}
+
+
+def _sealing(contents: Mapping[str, bytes]) -> Sealing:
+    keys = {which: sealing.parse(contents.get(encryption_key(which), b"")) for which in ("", NEXT, FORMER, RETIRED)}
+    if many := [encryption_key(which) for which, found in keys.items() if which != RETIRED and len(found) > 1]:
+        raise ValueError(f"{', '.join(many)} holds several keys")
+    writer, upcoming, former = (next(iter(keys[which]), None) for which in ("", NEXT, FORMER))
+    return Sealing(writer=writer, upcoming=upcoming, former=former, retired=keys[RETIRED])
 
 
 def _pairs(contents: Mapping[str, bytes], which: str) -> dict[str, KeyPair]:

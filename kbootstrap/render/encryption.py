@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 
+from kbootstrap.model.sealing import SealKey
 from kbootstrap.render.env import to_yaml
 
 
-def encryption_config(key: bytes) -> str:
-    """The EncryptionConfiguration for *key* (32 bytes, secretbox). No ``identity`` provider: nothing was ever written in clear."""
-    keys = [{"name": "key1", "secret": base64.b64encode(key).decode()}]
+def encryption_config(readers: Iterable[SealKey]) -> str:
+    """The EncryptionConfiguration in which the first of *readers* seals, and all open. No ``identity``: nothing was ever written in clear."""
+    keys = [{"name": key.name, "secret": base64.b64encode(key.secret).decode()} for key in readers]
     return to_yaml(
         {
             "apiVersion": "apiserver.config.k8s.io/v1",

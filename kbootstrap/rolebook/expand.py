@@ -75,7 +75,7 @@ def _certs(world: World, role: RoleDef, host: Host) -> Iterator[File]:
             yield File(name=paths.SA_KEY, content=world.pki.sa_key, mode=0o600, secret=True)
             yield File(name=paths.SA_PUB, content=world.pki.sa_trust, mode=0o644)
         elif name == "encryption":
-            content = encryption.encryption_config(world.pki.encryption_key).encode()
+            content = encryption.encryption_config(world.pki.sealing.readers).encode()
             yield File(name=paths.ENCRYPTION_CONFIG, content=content, mode=0o600, secret=True)
         elif name in PLACES:
             yield from _pair(PLACES[name], world.pki.pair(f"{host.name}/{name}"))

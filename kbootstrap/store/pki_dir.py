@@ -44,7 +44,7 @@ def load(root: Path) -> Pki:
     try:
         pki = layout.assemble(contents)
     except ValueError as error:
-        raise _refusal(root, [Problem(where=layout.ENCRYPTION_KEY, what=f"is not base64: {error}.", hint=_RESTORE)]) from error
+        raise _refusal(root, [Problem(where=layout.encryption_key(), what=f"holds no key in base64: {error}.", hint=_RESTORE)]) from error
     faults = consistency.damage(pki)
     if pki.is_empty and pki.given:
         stray = contents.keys() - layout.lay_out(pki).keys()

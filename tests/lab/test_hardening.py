@@ -104,7 +104,7 @@ def test_daemons_are_shut_in(auditors: Mapping[str, Auditor], unit: str) -> None
 def secrets(cluster: Cluster, pki: Pki) -> dict[str, Sealed]:
     """Every key of the cluster by its profile, the CAs' apart, and the password of sudo."""
     found = {profile: Sealed(core(pair.key_pem)) for profile, pair in pki.pairs.items()}
-    shared = {"sa": Sealed(core(pki.sa_key)), "encryption": Sealed(pki.encryption_key)}
+    shared = {"sa": Sealed(core(pki.sa_key)), "encryption": Sealed(pki.sealing.readers[0].secret)}
     return found | shared | {"sudo": Sealed((cluster.lab.folder / "sudo.pass").read_bytes().strip())}
 
 

@@ -55,7 +55,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     root = tmp_path / "inventory" / "lab" / "pki"
     assert pki_dir.load(root) == Pki()
     assert _complete(root, a_cluster()) == pki_dir.load(root)
-    assert len(pki_dir.load(root).encryption_key) == 32
+    assert len(pki_dir.load(root).sealing.readers[0].secret) == 32
     assert [p.name for p in root.parent.iterdir()] == ["pki"]
 
 
@@ -133,7 +133,7 @@ def _swap(root: Path, one: str, other: str) -> None:
         (lambda r: shutil.rmtree(r / "ca"), "ca/ca.crt", "is missing"),
         (lambda r: (r / "sa.key").unlink(), "sa.key", "is missing"),
         (lambda r: (r / "encryption.key").unlink(), "encryption.key", "is missing"),
-        (lambda r: (r / "encryption.key").write_text("***"), "encryption.key", "is not base64"),
+        (lambda r: (r / "encryption.key").write_text("***"), "encryption.key", "holds no key in base64"),
         (lambda r: (r / "ca/ca.crt").write_text(""), "ca/ca.crt", "is empty"),
         (lambda r: (r / "ca/ca.key").write_text("\n"), "ca/ca.key", "is empty"),
         (lambda r: (r / "hosts/m1/etcd-peer.pem").write_text(""), "hosts/m1/etcd-peer.pem", "is empty"),

@@ -49,7 +49,7 @@ def test_neither_content_nor_payload_nor_keys_are_in_a_repr() -> None:
     shown += repr(pki)
     assert "correct horse" not in shown
     assert "PRIVATE KEY" not in shown
-    assert repr(pki.encryption_key) not in shown
+    assert repr(pki.sealing.readers[0].secret) not in shown
 
 
 def test_values_cannot_be_changed() -> None:

@@ -13,6 +13,7 @@ import pytest
 from kbootstrap.errors import PkiError
 from kbootstrap.model.cluster import Certificates, KeyType
 from kbootstrap.model.pki import KeyPair, Pki
+from kbootstrap.model.sealing import Sealing, SealKey
 from kbootstrap.pki import inspect, issue, layout
 from kbootstrap.pki.consistency import damage
 from kbootstrap.pki.profiles import profiles
@@ -84,7 +85,7 @@ def _ca(pki: Pki, name: str, **kw: bytes) -> Pki:
         (lambda p: _ca(p, "ca", cert_pem=b"x"), "ca/ca.crt", "not a readable certificate"),
         (lambda p: replace(p, sa_pub=OTHER.sa_pub), "sa.pub", "does not belong to the key in sa.key"),
         (lambda p: replace(p, sa_pub=b"x"), "sa.pub", "not a readable public key"),
-        (lambda p: replace(p, encryption_key=b"short"), "encryption.key", "holds 5 bytes, want 32"),
+        (lambda p: replace(p, sealing=Sealing(writer=SealKey(secret=b"short"))), "encryption.key", "holds 5 bytes, want 32"),
     ],
 )  # fmt: skip
 def test_damage_is_found_and_its_file_named(harm: Callable[[Pki], Pki], file: str, what: str) -> None:

@@ -14,6 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from kbootstrap.errors import PkiError
 from kbootstrap.model.cluster import Certificates, ClusterSpec, KeyType, Role
 from kbootstrap.model.pki import Issued, KeyPair, Pki, Profile, Usage
+from kbootstrap.model.sealing import Sealing
 from kbootstrap.pki import inspect, issue
 from kbootstrap.pki.consistency import damage
 from kbootstrap.pki.profiles import CAS, profiles
@@ -183,7 +184,7 @@ def test_a_leaf_of_another_ca_of_ours_is_issued_anew() -> None:
         ({"cas": {}}, "ca/ca.crt"),
         ({"sa_key": b""}, "sa.key"),
         ({"sa_pub": b""}, "sa.pub"),
-        ({"encryption_key": b""}, "encryption.key"),
+        ({"sealing": Sealing()}, "encryption.key"),
         ({"cas": {}, "pairs": {}, "sa_key": b"", "sa_pub": b""}, "ca/ca.crt"),
     ],
 )
@@ -236,4 +237,4 @@ def test_no_key_shows_in_a_repr() -> None:
     pki = a_pki()
     shown = repr(pki) + str(pki.pair("admin"))
     assert "PRIVATE" not in shown
-    assert repr(pki.encryption_key) not in shown
+    assert repr(pki.sealing.readers[0].secret) not in shown

@@ -21,6 +21,7 @@ from kbootstrap.model.cluster import (
     Taint,
     TaintEffect,
 )
+from kbootstrap.model.sealing import SealKey
 from kbootstrap.render import apiserver, controller_manager, coredns, endpoint, etcd, flags, kubelet, network, proxy
 from kbootstrap.render.documents import merged
 from kbootstrap.render.encryption import encryption_config
@@ -152,7 +153,7 @@ def test_coredns_tolerates_masters_only_when_there_is_nothing_else() -> None:
 
 
 def test_the_encryption_key_seals_secrets_and_nothing_reads_clear_text() -> None:
-    text = encryption_config(bytes(range(32)))
+    text = encryption_config([SealKey(secret=bytes(range(32)))])
     assert "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=" in text
     assert "secretbox" in text
     assert "identity" not in text
