@@ -50,7 +50,10 @@ def execute(
         now = look()
         _refuse_more(now.plan, agreed.plan)
         recorded = _recorded(request, prepared, pool, now)
-        pushes = {name: Push(pool.connection(prepared.spec.host(name)), _blobs(now, name), request.listener).start() for name in now.observed}
+        pushes = {
+            name: Push(pool.connection(prepared.spec.host(name)), _blobs(now, name), request.listener, unpacks=seen.facts.unpacks).start()
+            for name, seen in now.observed.items()
+        }
         work(Applying(spec=prepared.spec, pool=pool, listener=request.listener, ledgers=recorded, pushes=pushes, locks=locks), now)
         after = look()
     if not after.plan.empty:

@@ -26,6 +26,7 @@ class Facts:
     clock_s: float = 0.0
     addresses: tuple[str, ...] = ()
     swap: bool = False
+    unpacks: tuple[str, ...] = ()  # of zstd and gzip, what it has
     ca_sha256: str = ""  # of paths.CA as a file, "" if there is none
     extra: Mapping[str, str] = field(default_factory=dict)
 

@@ -22,6 +22,7 @@ echo "cpus=$(nproc)"
 while read -r k v rest; do [ "$k" != MemTotal: ] || {{ echo "memory_kb=$v"; break; }}; done </proc/meminfo
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then echo cgroup=v2; else echo cgroup=v1; fi
 {{ read -r v; ! read -r v || echo swap=1; }} </proc/swaps
+for v in zstd gzip; do ! command -v $v >/dev/null || echo "has_$v=1"; done
 [ ! -r {paths.CA} ] || {{ v=$(sha256sum <{paths.CA}); echo "ca_sha256=${{v%% *}}"; }}
 ip -o -4 addr show
 """
@@ -47,5 +48,6 @@ def parse(output: str, *, now_s: float) -> Facts:
         clock_s=float(one.get("clock") or now_s) - now_s,
         addresses=tuple(_ADDRESS.findall(output)),
         swap=one.get("swap") == "1",
+        unpacks=tuple(program for program in ("zstd", "gzip") if f"has_{program}" in one),
         ca_sha256=one.get("ca_sha256", ""),
     )
