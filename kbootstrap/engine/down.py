@@ -19,6 +19,7 @@ from kbootstrap.model.events import ChangeFinished, ChangeStarted, Listener
 from kbootstrap.model.plan import Change
 from kbootstrap.plan import ledger as ledger_of
 from kbootstrap.plan.leaving import FORGET, Leaving, leave
+from kbootstrap.plan.leaving_proof import SEEN
 from kbootstrap.plan.ledger import Ledger
 from kbootstrap.remote import fuse
 from kbootstrap.remote.connection import Connection
@@ -130,12 +131,13 @@ def _text(event: fuse.Ended) -> str:
 
 
 def _summary(way: Leaving, stays: Sequence[str]) -> str:
-    """``removed 97 files, 9 units, …; restored /etc/x; stays: package haproxy``."""
+    """``removed 97 files, 9 units, …; restored /etc/x; stays: package haproxy; looked again …``. The proof was the last of the steps."""
     removed = ", ".join(_counted(count, what) for what, count in way.removes.items() if count)
     parts = [f"removed {removed or 'nothing'}"]
     parts += [f"restored {', '.join(way.restores)}"] if way.restores else []
     left = [*way.stays, *stays]
-    return "; ".join(parts + ([f"stays: {'; '.join(left)}"] if left else []))
+    parts += [f"stays: {'; '.join(left)}"] if left else []
+    return "; ".join([*parts, f"looked again at {SEEN}: nothing of ours is left"])
 
 
 def _counted(count: int, what: str) -> str:

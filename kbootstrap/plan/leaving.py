@@ -6,14 +6,14 @@ Each change does nothing where its work is done already, so that an interrupted 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kbootstrap.catalog import paths, traces
+from kbootstrap.catalog import paths
 from kbootstrap.model.plan import Action, Change
 from kbootstrap.plan import leaving_sh as text
+from kbootstrap.plan.leaving_proof import KINDS, proof
 from kbootstrap.plan.ledger import Ledger
 from kbootstrap.resources import firewall, stat, swap
 from kbootstrap.resources.difference import lines, sh
@@ -58,7 +58,7 @@ def leave(host: str, ledger: Ledger, *, sysctl: str) -> Leaving:
         ("units", _units(tuple(units.entries)), 150.0),
         ("firewall", firewall.CLOSE if _of(ledger, "firewall").entries else "", 60.0),
         ("processes", text.processes(tuple(units.entries)), 60.0),
-        ("mounts", _mounts(data), 60.0),
+        ("mounts", text.mounts(data.entries), 60.0),
         ("network", text.network(tuple(_of(ledger, "nft").entries)), 60.0),
         ("cgroups", text.cgroups(tuple(units.entries)), 60.0),
         ("files", lines(*_files(files)), 60.0),
@@ -67,6 +67,7 @@ def leave(host: str, ledger: Ledger, *, sysctl: str) -> Leaving:
         ("users", lines(*_users(users.absent, tuple(_of(ledger, "group").entries))), 60.0),
         ("settings", lines(*_settings(settings), *_swap(_of(ledger, "swap"))), 60.0),
         ("systemd", lines(*_systemd(units)), 60.0),
+        ("proof", proof({kind: _of(ledger, kind).entries for kind in KINDS}, settings), 60.0),
     )
     made = {*directories.absent, *data.absent}
     counts = {"file": len(files.absent), "unit": len(units.entries), "directory": len(made), "user": len(users.absent)}
@@ -124,14 +125,6 @@ def _systemd(units: _Was) -> Iterator[str]:
             yield f"{there} || systemctl --no-block start {sh(unit)}"
 
 
-def _mounts(data: _Was) -> str:
-    """Everything mounted below a data directory but what lay in it before us; fstab's mounts are the administrator's."""
-    kept = [f"{path}/{name}" for path, was in data.there.items() for name in was["names"]]
-    below = "|".join(re.escape(path) for path in data.entries)
-    places = f"^(({below})/|{traces.NAMESPACES}/{traces.NAMESPACE_PREFIX})" if below else f"^{traces.NAMESPACES}/{traces.NAMESPACE_PREFIX}"
-    return text.MOUNTS.format(places=sh(places), kept=sh(*kept) or "''", namespaces=traces.NAMESPACES, prefix=traces.NAMESPACE_PREFIX)
-
-
 def _files(files: _Was) -> Iterator[str]:
     """Backups are copied, not moved: nothing is lost whenever this is interrupted."""
     if files.entries:
@@ -148,14 +141,8 @@ def _data(data: _Was) -> Iterator[str]:
     if data.absent:
         yield "rm -rf --one-file-system -- " + sh(*data.absent)
     for path, was in data.there.items():
-        known = " ".join(f"! -name {sh(_literal(name))}" for name in was["names"])
-        clear = f"find -H {sh(path)} -mindepth 1 -maxdepth 1 {known} -exec rm -rf --one-file-system -- {{}} +"
+        clear = f"find -H {sh(path)} -mindepth 1 -maxdepth 1 {text.but(was['names'])} -exec rm -rf --one-file-system -- {{}} +"
         yield f"[ ! -d {sh(path)} ] || {{ {clear}; {_attributes(path, was)}; }}"
-
-
-def _literal(name: str) -> str:
-    """*name* as a pattern of find(1) that matches nothing else."""
-    return re.sub(r"([*?\[\]\\])", r"\\\1", name)
 
 
 def _attributes(path: str, was: Mapping[str, str]) -> str:

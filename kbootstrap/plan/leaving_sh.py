@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import Final
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from kbootstrap.catalog import paths, traces
 from kbootstrap.render.network import BRIDGE, ROUTE_PROTOCOL, VXLAN_DEVICE
 from kbootstrap.resources.difference import sh
 
+_SPECIAL: Final = re.compile(r"([*?\[\]\\])")  # in patterns of find(1)
+_ESCAPED: Final = r"\\\1"
 UNITS: Final = """\
 set --
 for u in {units}; do ! systemctl cat "$u" >/dev/null 2>&1 || set -- "$@" "$u"; done
@@ -16,12 +19,14 @@ for u in {units}; do ! systemctl cat "$u" >/dev/null 2>&1 || set -- "$@" "$u"; d
 """
 
 # Pods, what our units left behind (KillMode=process), shims of our containerd, and what runs in their containers outside of pods.
-_PROCESSES: Final = """\
+_OURS: Final = """\
 ours() {{
   shims=$(find /proc -maxdepth 2 -name exe -lname {shim}'*' 2>/dev/null | cut -d/ -f3)
   for s in $shims; do echo "$s"; cat /proc/"$s"/task/*/children 2>/dev/null || :; done
   grep -lE {groups} /proc/[0-9]*/cgroup 2>/dev/null | cut -d/ -f3
 }}
+"""
+_PROCESSES: Final = """\
 ! grep -qE {groups} /proc/self/cgroup || {{ echo 'this session runs in a control group of pods; nothing is killed'; exit 1; }}
 for i in $(seq 100); do
   left=$(ours || :)
@@ -36,29 +41,53 @@ exit 1
 
 def processes(units: Sequence[str]) -> str:
     """Kill what is left of *units*, of pods and of our containerd's containers; fails with a list of what does not end."""
+    return find_processes(units) + _PROCESSES.format(groups=sh(_in_groups(units)))
+
+
+def find_processes(units: Sequence[str], shim: str = traces.SHIM) -> str:
+    """The function ``ours``, which tells their process ids."""
+    return _OURS.format(shim=sh(shim), groups=sh(_in_groups(units)))
+
+
+def _in_groups(units: Sequence[str]) -> str:
     pods = "|".join(group.replace(".", r"\.") for group in traces.POD_CGROUPS)
     services = "|".join(unit.replace(".", r"\.") for unit in units)
-    ours = rf":/({pods})(/|$)" + (rf"|:/system\.slice/({services})(/|$)" if services else "")
-    return _PROCESSES.format(shim=sh(traces.SHIM), groups=sh(ours))
+    return rf":/({pods})(/|$)" + (rf"|:/system\.slice/({services})(/|$)" if services else "")
 
 
 # mountinfo writes a blank as \\040; what was mounted last goes first
-MOUNTS: Final = """\
+_MOUNTED: Final = """\
 own=$(sed -n 's/^[^#[:space:]][^[:space:]]*[[:space:]]*\\([^[:space:]]*\\).*/\\1/p' /etc/fstab 2>/dev/null || :)
-left() {{
+mounted() {{
   cut -d' ' -f5 /proc/self/mountinfo | tac | grep -E {places} | while IFS= read -r line; do
     p=$(printf '%b' "$(printf '%s' "$line" | sed 's/\\\\\\([0-7][0-7][0-7]\\)/\\\\0\\1/g')")
     for k in {kept}; do [ "$p" != "$k" ] || continue 2; done
     printf '%s\\n' "$own" | grep -qxF -- "$line" || printf '%s\\n' "$p"
   done
 }}
+"""
+_UNMOUNT: Final = """\
 for i in 1 2 3 4 5; do
-  [ -n "$(left)" ] || break
-  left | while IFS= read -r p; do umount -- "$p" 2>/dev/null || umount -l -- "$p" 2>/dev/null || :; done
+  [ -n "$(mounted)" ] || break
+  mounted | while IFS= read -r p; do umount -- "$p" 2>/dev/null || umount -l -- "$p" 2>/dev/null || :; done
 done
-[ -z "$(left)" ] || {{ echo 'these do not unmount:'; left; exit 1; }}
+[ -z "$(mounted)" ] || {{ echo 'these do not unmount:'; mounted; exit 1; }}
 [ ! -d {namespaces} ] || {{ find {namespaces} -maxdepth 1 -name '{prefix}*' -exec rm -f -- {{}} +; rmdir -- {namespaces} 2>/dev/null || :; }}
 """
+
+
+def mounts(data: Mapping[str, Any]) -> str:
+    """Unmount what is mounted below data directories (path → None, or what was there before), and the pods' network namespaces."""
+    return find_mounts(data) + _UNMOUNT.format(namespaces=traces.NAMESPACES, prefix=traces.NAMESPACE_PREFIX)
+
+
+def find_mounts(data: Mapping[str, Any]) -> str:
+    """The function ``mounted``: everything below a data directory but what lay in it before us; fstab's mounts are the administrator's."""
+    kept = [f"{path}/{name}" for path, was in data.items() if was is not None for name in was["names"]]
+    below = "|".join(re.escape(path) for path in data)
+    places = f"^(({below})/|{traces.NAMESPACES}/{traces.NAMESPACE_PREFIX})" if below else f"^{traces.NAMESPACES}/{traces.NAMESPACE_PREFIX}"
+    return _MOUNTED.format(places=sh(places), kept=sh(*kept) or "''")
+
 
 _NETWORK: Final = """\
 for f in -4 -6; do ip $f route flush table all proto {protocol} 2>/dev/null || :; done
@@ -132,5 +161,15 @@ exit 1
 
 def cgroups(units: Sequence[str]) -> str:
     """Remove the control groups of pods and of *units*, all stopped by now; whatever lives in one keeps it and is an error."""
+    return _CGROUPS.format(slice=traces.POD_CGROUPS[0], groups=groups(units))
+
+
+def groups(units: Sequence[str]) -> str:
+    """The directories of those control groups, in both versions, as patterns of the shell."""
     ours = (*traces.POD_CGROUPS, *(f"system.slice/{unit}" for unit in units))
-    return _CGROUPS.format(slice=traces.POD_CGROUPS[0], groups=" ".join(f"/sys/fs/cgroup/{part}{g}" for g in ours for part in ("", "*/")))
+    return " ".join(f"/sys/fs/cgroup/{part}{g}" for g in ours for part in ("", "*/"))
+
+
+def but(names: Iterable[str]) -> str:
+    """Conditions of find(1) that leave out just these *names*."""
+    return " ".join(f"! -name {sh(_SPECIAL.sub(_ESCAPED, name))}" for name in names)

@@ -71,7 +71,16 @@ printf '[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user
 systemctl daemon-reload; systemctl --quiet enable --now containerd.service
 groupadd --system kube
 iptables -A INPUT -p tcp --dport 9999 -j ACCEPT; iptables -t nat -N MINE
-nft add table inet mine; nft add chain inet mine c
+nft -f - <<'RULES'
+table inet mine {
+  set friends { type ipv4_addr; elements = { 192.0.2.7 } }
+  chain c { }
+  chain in { type filter hook input priority 10; policy drop; ct state established,related accept; iif lo accept; tcp dport 22 accept; jump c }
+}
+RULES
+nft list ruleset > /etc/nftables.conf.mine; echo nothing > /etc/modules-load.d/mine.conf
+printf 'net.ipv4.tcp_fin_timeout = 61\n' > /etc/sysctl.d/99-mine.conf
+echo '/dev/null none swap noauto 0 0' >> /etc/fstab; useradd --create-home --shell /bin/sh mine; sysctl -qw net.ipv4.tcp_fin_timeout=61
 ip netns add mine; ip link add mine0 type veth peer name mine1; ip route add 10.250.0.0/24 dev lo proto 77
 sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_close_wait=77
 """
@@ -165,7 +174,7 @@ def test_up_works_again_and_one_down_tells_what_it_did(pair: Cluster) -> None:
     before = settled(pair)
     pair.up()
     m1, w1, _ = everything(pair)
-    assert re.fullmatch(r"m1: removed \d\d files, \d+ units, \d+ directories, 2 users", m1)
+    assert re.fullmatch(r"m1: removed \d\d files, \d+ units, \d+ directories, 2 users; looked again at .*: nothing of ours is left", m1)
     assert "restored" in w1
     assert "/etc/containerd/config.toml" in w1
     assert "containerd.service" in w1

@@ -92,3 +92,65 @@ def test_a_directory_that_was_there_gets_its_mode_back_and_one_in_the_place_of_a
     })  # fmt: skip
     assert (tmp_path / "was").stat().st_mode & 0o7777 == 0o750
     assert (tmp_path / "replaced").read_text() == "a file"
+
+
+def proof(entries: dict[str, tuple[str, Any]]) -> tuple[int, list[str]]:
+    """The last step alone: its exit code, and what it says is left."""
+    ledger = Ledger(cluster_id="id", entries={key: {"kind": kind, "before": was} for key, (kind, was) in entries.items()})
+    change = leave("m1", ledger, sysctl="all").changes[-1]
+    assert change.key == "leave/proof"
+    done = subprocess.run(["sh", "-s"], input=f"set -e\n{change.commands}", capture_output=True, text=True, timeout=60, check=False)
+    assert not done.stderr
+    return done.returncode, done.stdout.splitlines()[1:]
+
+
+def test_the_proof_finds_whatever_is_left_and_what_did_not_come_back_as_it_was(tmp_path: Path) -> None:
+    here, copies = tmp_path / "here", tmp_path / "copies"
+    for folder in (here, copies, here / "empty", here / "theirs", here / "data"):
+        folder.mkdir()
+    for name in ("changed", "mode", "fine", "link"):
+        (copies / name).write_text("theirs")
+        (here / name).write_text("theirs")
+    (here / "changed").write_text("others")
+    (here / "mode").chmod(0o600)
+    (copies / "mode").chmod(0o640)
+    (copies / "link").unlink()
+    (copies / "link").symlink_to("/nowhere")
+    (here / "file left").write_text("")
+    (here / "dangling").symlink_to("/nowhere")
+    (here / "theirs/file").write_text("")
+    (here / "data/known*").write_text("")
+    (here / "data/known").write_text("")
+    entries: dict[str, tuple[str, Any]] = {str(here / name): ("file", None) for name in ("file left", "dangling", "gone")}
+    entries |= {str(here / name): ("file", str(copies / name)) for name in ("changed", "mode", "fine", "link")}
+    entries |= {str(here / name): ("directory", None) for name in ("empty", "theirs", "nowhere")}
+    entries |= {f"data/{here}/data": ("data", {"mode": "0755", "owner": OWNER, "names": ["known*"]})}
+    entries |= {"user/root": ("user", None), "sysctl/kernel.ostype": ("sysctl", "Minix")}
+    code, left = proof(entries)
+    assert (code, left) == (
+        1,
+        sorted([
+            f"{here}/changed is not what it was",
+            f"{here}/link is not what it was",
+            f"{here}/mode is not what it was",
+            f"directory {here}/empty",
+            f"file {here}/dangling",
+            f"file {here}/data/known",
+            f"file {here}/file left",
+            "setting /proc/sys/kernel/ostype is Linux, was Minix",
+            "user root",
+        ]),
+    )  # fmt: skip
+    assert proof({str(here / "gone"): ("file", None), str(here / "fine"): ("file", str(copies / "fine"))}) == (0, [])
+
+
+def test_the_proof_finds_a_program_of_ours_that_runs_although_its_file_is_gone(tmp_path: Path) -> None:
+    program = tmp_path / "kubelet"
+    program.write_bytes(Path("/bin/sleep").read_bytes())
+    program.chmod(0o755)
+    with subprocess.Popen([str(program), "60"]) as running:
+        try:
+            program.unlink()
+            assert proof({str(program): ("binary", None)}) == (1, [f"process {running.pid} {program} 60 "])
+        finally:
+            running.kill()

@@ -32,7 +32,7 @@ def step(leaving: Leaving, name: str) -> str:
 def test_units_stop_before_anything_is_removed_and_systemd_learns_of_it_last() -> None:
     leaving = way({"service/etcd.service": ("service", None), "/etc/x": ("file", None), "user/etcd": ("user", None)})
     names = [change.key.removeprefix("leave/") for change in leaving.changes]
-    assert names == ["units", "processes", "mounts", "network", "cgroups", "files", "users", "systemd"]
+    assert names == ["units", "processes", "mounts", "network", "cgroups", "files", "users", "systemd", "proof"]
     assert {change.action for change in leaving.changes} == {Action.DELETE}
 
 
