@@ -61,10 +61,13 @@ def _role(path: Path) -> RoleDef:
     return rolebook.role(path.read_text(), f"roles/{path.parent.name}/{path.name}")
 
 
-def prepare(folder: Folder, listener: Listener, *, dry: bool) -> Prepared:
-    """Raises InventoryError, PkiError, ArtifactError, RoleError or TemplateError: all problems of the operator's side, before any contact."""
+def prepare(folder: Folder, listener: Listener, *, dry: bool, kubernetes: str = "") -> Prepared:
+    """Raises InventoryError, PkiError, ArtifactError, RoleError or TemplateError: all problems of the operator's side, before any contact.
+
+    *kubernetes*: as if cluster.yml named that version.
+    """
     with span(listener, "inventory and certificates"):
-        spec, known, pki, issued = _own(folder, dry=dry)
+        spec, known, pki, issued = _own(folder, dry=dry, kubernetes=kubernetes)
     defined = roles()
     with span(listener, "artifacts"):
         reach = artifacts.Reach()
@@ -84,9 +87,9 @@ def prepare(folder: Folder, listener: Listener, *, dry: bool) -> Prepared:
     return Prepared(folder=folder, spec=spec, state=known, pki=pki, issued=issued, world=world, desired=desired)
 
 
-def _own(folder: Folder, *, dry: bool) -> tuple[ClusterSpec, state.State, Pki, tuple[Issued, ...]]:
+def _own(folder: Folder, *, dry: bool, kubernetes: str) -> tuple[ClusterSpec, state.State, Pki, tuple[Issued, ...]]:
     """What lies in the cluster's folder, complete; written back unless *dry*."""
-    spec = inventory.load(folder.cluster_yml)
+    spec = inventory.load(folder.cluster_yml, kubernetes=kubernetes)
     known = state.complete(state.load(folder.state), spec)
     pki, issued = issue.complete(pki_dir.load(folder.pki), profiles(spec), now=clock.now(), certificates=spec.certificates, entropy=SystemEntropy())
     if not dry:

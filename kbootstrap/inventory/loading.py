@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kbootstrap.errors import InventoryError
+from kbootstrap.inventory import edit
 from kbootstrap.inventory.build import build
 from kbootstrap.inventory.document import MAX_CHARACTERS, parse
 from kbootstrap.inventory.draft import Draft
@@ -67,9 +68,13 @@ def read(path: Path) -> str:
         raise InventoryError(f"{path}:{line}:{column}  not UTF-8 text", hint="Save the file as UTF-8.") from None
 
 
-def load(path: Path) -> ClusterSpec:
-    """The checked cluster in the file *path*; relative paths in it start at its folder. InventoryError carries every finding."""
-    spec, findings = check(read(path), str(path), folder=path.parent)
+def load(path: Path, *, kubernetes: str = "") -> ClusterSpec:
+    """The checked cluster in the file *path*; relative paths in it start at its folder. InventoryError carries every finding.
+
+    *kubernetes*: as if the file named that version.
+    """
+    text = read(path)
+    spec, findings = check(edit.with_version(text, kubernetes) if kubernetes else text, str(path), folder=path.parent)
     refuse(findings, str(path))
     if spec is None:
         raise InventoryError(f"{path} describes no cluster")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -19,12 +19,24 @@ from kbootstrap.model.cluster import ClusterSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """The last change of the Kubernetes version: *origin* → *target*; *back*: by ``cluster.rollback``; *snapshot*: etcd before it."""
+
+    origin: str
+    target: str
+    back: bool = False
+    done: bool = False
+    snapshot: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """*pod_ranges*: host → its range, kept also for hosts that left; *etcd_state*: host → ``existing`` for members that joined later."""
 
     cluster_id: str = ""
     pod_ranges: Mapping[str, IPv4Network] = field(default_factory=dict)
     etcd_state: Mapping[str, str] = field(default_factory=dict)
+    rollout: Rollout | None = None
 
 
 def load(path: Path) -> State:
@@ -37,7 +49,8 @@ def load(path: Path) -> State:
         document = yaml.safe_load(text)
         ranges = {str(h): IPv4Network(r) for h, r in (document.get("pod_ranges") or {}).items()}
         joined = {str(h): str(s) for h, s in (document.get("etcd_state") or {}).items()}
-        return State(cluster_id=str(document["cluster_id"]), pod_ranges=ranges, etcd_state=joined)
+        rollout = Rollout(**document["rollout"]) if document.get("rollout") else None
+        return State(cluster_id=str(document["cluster_id"]), pod_ranges=ranges, etcd_state=joined, rollout=rollout)
     except (yaml.YAMLError, AttributeError, KeyError, ValueError, TypeError) as error:
         raise InventoryError(f"{path} is damaged: {error}", hint=f"Restore it from a backup, or from {path}.previous.") from error
 
@@ -71,11 +84,13 @@ def complete(state: State, spec: ClusterSpec) -> State:
 
 def save(path: Path, state: State) -> None:
     """Atomic; the last good copy stays as ``state.yml.previous``."""
-    document = {
+    document: dict[str, object] = {
         "cluster_id": state.cluster_id,
         "pod_ranges": {h: str(r) for h, r in state.pod_ranges.items()},
         "etcd_state": dict(state.etcd_state),
     }
+    if state.rollout is not None:
+        document["rollout"] = asdict(state.rollout)
     new = path.with_suffix(".new")
     with new.open("w") as file:
         file.write("# Written by kbootstrap; decided once, never moved. Keep it with pki/ in the backup.\n")

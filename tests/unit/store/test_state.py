@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Network
+from pathlib import Path
 
 import pytest
 
 from kbootstrap.errors import InventoryError
 from kbootstrap.model.cluster import ClusterSpec
-from kbootstrap.store.state import State, complete
+from kbootstrap.store.state import Rollout, State, complete, load, save
 from kbootstrap.testing.builders import a_cluster
 
 
@@ -44,3 +45,11 @@ def test_a_network_that_moved_away_is_refused() -> None:
     known = complete(State(), with_pods("10.244.0.0/16", 24))
     with pytest.raises(InventoryError, match=r"m1 has the pod range 10.244.0.0/24, which is not in network.pods 10.99.0.0/16"):
         complete(known, with_pods("10.99.0.0/16", 24))
+
+
+def test_a_change_of_the_version_survives_its_file(tmp_path: Path) -> None:
+    kept = State(cluster_id="c", rollout=Rollout(origin="1.35.4", target="1.36.1", snapshot="snapshots/x.db"))
+    save(tmp_path / "state.yml", kept)
+    assert load(tmp_path / "state.yml") == kept
+    save(tmp_path / "state.yml", replace(kept, rollout=None))
+    assert load(tmp_path / "state.yml").rollout is None
