@@ -133,11 +133,15 @@ def _view(blob: Blob, form: Form) -> memoryview:
 
 
 def _store(blob: Blob) -> str:
-    """Takes a line «form size» and so many bytes from its input. What a broken pipe or a wrong form gives has another digest."""
+    """Takes a line «form size» and so many bytes from its input. What a broken pipe or a wrong form gives has another digest.
+
+    openssl hashes 60 MB in 0.05 CPU s where the processor helps, sha256sum in 0.2; whose digest it is makes no difference.
+    """
     part, final = f"{paths.BLOBS}/.part-{blob.sha256}", f"{paths.BLOBS}/{blob.sha256}"
     return (
         "read -r form size\n"
-        'case "$form" in raw) head -c "$size";; zstd|gzip) head -c "$size" | "$form" -dcq;; esac > ' + f"{part}\n"
-        f"echo '{blob.sha256}  {part}' | sha256sum -c --status || {{ echo 'sha256 differs after upload'; rm -f {part}; exit 1; }}\n"
+        f"""case "$form" in raw) head -c "$size";; zstd|gzip) head -c "$size" | "$form" -dcq;; esac > {part}\n"""
+        f"""sum=$(openssl dgst -sha256 -r {part} 2>/dev/null) || sum=$(sha256sum {part})\n"""
+        f"""[ "${{sum%% *}}" = {blob.sha256} ] || {{ echo 'sha256 differs after upload'; rm -f {part}; exit 1; }}\n"""
         f"mv -f {part} {final}\n"
     )
