@@ -60,6 +60,7 @@ ROWS: tuple[CheckRow, ...] = (
     _row("other-runtime", "two container runtimes share sockets, directories and unit names"),
     _row("unit-drop-ins", "systemd lays them over our unit of the same name"),
     _row("etcd-data", "an etcd that starts on another cluster's data is that cluster's member"),
+    _row("encryption-key", "API servers could not open any secret that was sealed by a key that is taken from them"),
     _row("cni-files", "containerd takes the first network configuration by name, whoever wrote it"),
     _row("foreign-rules", "another installation's packet rules would still translate service addresses"),
     _row("ipvs-rules", "the kernel would still balance service addresses to another cluster's pods"),

@@ -34,7 +34,7 @@ from kbootstrap.store.entropy import SystemEntropy
 from kbootstrap.store.folder import Folder
 from kbootstrap.store.lock import hold
 
-CHECKS = ("cluster-marker", "clock")  # of the preflight: everything else is no reason to let certificates expire
+CHECKS = ("cluster-marker", "clock", "encryption-key")  # of the preflight: everything else is no reason to let certificates expire
 WAY_OUT = "Mend them; or `invoke certs.renew --host …` names just those that it is about, and of masters one after the other."
 
 

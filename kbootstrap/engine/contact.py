@@ -34,6 +34,14 @@ def contact(folder: Folder) -> Prepared:
 def ca_sha256(folder: Folder) -> tuple[str, ...]:
     """Of every file that a host may hold as our CA; none where there is none yet: then a CA on a host is another's."""
     try:
-        return ca_files_sha256(pki_dir.load(folder.pki))
-    except (PkiError, KeyError):
+        return ca_files_sha256(pki(folder))
+    except KeyError:
         return ()
+
+
+def pki(folder: Folder) -> Pki:
+    """What *folder* holds; ``Pki()`` where it cannot be read, too."""
+    try:
+        return pki_dir.load(folder.pki)
+    except PkiError:
+        return Pki()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kbootstrap.engine import gather
-from kbootstrap.engine.contact import ca_sha256, chosen, contact
+from kbootstrap.engine.contact import ca_sha256, chosen, contact, pki
 from kbootstrap.engine.prepare import Prepared, ca_files_sha256
 from kbootstrap.engine.timing import span
 from kbootstrap.errors import KbError, PreflightError, Problem
@@ -88,6 +88,7 @@ def judge(prepared: Prepared, reading: Reading, *, ca_sha256: Sequence[str], onl
         ca_sha256=ca_sha256,
         errors=reading.errors,
         damaged=reading.damaged,
+        sealing=prepared.pki.sealing,
     )
     return preflight(context, only)
 
@@ -128,7 +129,7 @@ def require(request: Request, prepared: Prepared, pool: Pool, *, again: bool = F
 
 def run(request: Request) -> tuple[Finding, ...]:
     """The whole preflight of the hosts that *request* names, of the checks in its ``only``; changes nothing."""
-    known = contact(request.folder)
+    known = replace(contact(request.folder), pki=pki(request.folder))
     hosts = chosen(known.spec, request.limit)
     with request.connect(known) as pool:
         reading = read(known, pool, hosts, listener=request.listener, thorough=True)

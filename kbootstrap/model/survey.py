@@ -91,3 +91,4 @@ class Survey:
     lookup: Lookup | None = None
     chains: tuple[str, ...] = ()  # of other installers, «table chain»
     locks: tuple[str, ...] = ()  # «path pid command»
+    seal_keys: tuple[str, ...] = ()  # fingerprints of what the API server's configuration seals secrets with

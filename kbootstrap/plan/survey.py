@@ -11,8 +11,9 @@ from typing import Final
 
 from kbootstrap.catalog import hosts, paths
 from kbootstrap.model.cluster import ClusterSpec, Host, Plugin, ProxyMode
+from kbootstrap.model.sealing import FINGERPRINT
 from kbootstrap.model.survey import Link, Lookup, Room, Route, Socket, Survey
-from kbootstrap.plan.survey_sh import QUICK, SYNC, THOROUGH
+from kbootstrap.plan.survey_sh import QUICK, SOCKETS, SYNC, THOROUGH
 from kbootstrap.resources.difference import sh
 
 _ADDRESS: Final = re.compile(r"\d+: (\S+?)(?:@\S+)?\s+inet (\d[\d.]+/\d+)")
@@ -32,26 +33,36 @@ def modules(spec: ClusterSpec, host: Host) -> tuple[str, ...]:
 
 def probe(spec: ClusterSpec, host: Host, *, thorough: bool | None = None) -> str:
     """sh text that answers a ``Survey`` of *host*; *thorough*: the second half too; None: where no ledger of ours lies."""
+    text = QUICK + THOROUGH.replace("@sync@", SYNC if host.is_master else "").replace("@sockets@", SOCKETS.lstrip())
+    return _filled(text, spec, host, thorough={True: "1", False: "''", None: "new"}[thorough])
+
+
+def living(spec: ClusterSpec, host: Host) -> str:
+    """The part of the survey that explains a running cluster: what is quick to ask, and who listens."""
+    return _filled(QUICK + SOCKETS, spec, host, thorough="''")
+
+
+def _filled(text: str, spec: ClusterSpec, host: Host, *, thorough: str) -> str:
     remains = [path for group in (hosts.REMAINS, hosts.RUNTIMES) for listed in group.values() for path in listed]
     units = [*hosts.TIME_UNITS, *hosts.FIREWALL_UNITS, *hosts.INSTALLER_UNITS, *hosts.RUNTIME_UNITS]
-    text = QUICK + THOROUGH.replace("@sync@", SYNC if host.is_master else "")
     values = {
         "limits": sh(" ".join(map(hosts.proc, hosts.LIMITS))),
         "sysctls": sh(*map(hosts.proc, hosts.FORWARDING)),
         "modules": sh(*modules(spec, host)),
         "commands": sh(*hosts.COMMANDS, "haproxy"),
-        "remains": sh(*remains, hosts.ETCD_MEMBER),
+        "remains": sh(*remains, hosts.ETCD_MEMBER, paths.ETCD_WAL, paths.ETCD_JOINED, paths.ETCD_LEARNER),
         "folders": sh(*hosts.UNIT_FOLDERS),
         "ours": sh(*hosts.OUR_UNITS),
         "cni": hosts.CNI_FOLDER,
         "written": sh(*hosts.WRITTEN),
         "ancestors": sh(" ".join(_ancestors())),
-        "thorough": {True: "1", False: "''", None: "new"}[thorough],
+        "thorough": thorough,
         "ledger": paths.LEDGER,
         "registry": hosts.REGISTRY,
         "units": sh(*units),
         "locks": sh(*hosts.PACKAGE_LOCKS),
         "data": paths.ETCD_DATA,
+        "encryption": paths.ENCRYPTION_CONFIG,
     }
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
@@ -100,6 +111,7 @@ def parse(output: str) -> Survey:
         lookup=_lookup(one.get("lookup", "")),
         chains=tuple(dict.fromkeys(said["chain"])),
         locks=tuple(said["lock"]),
+        seal_keys=tuple(key[:FINGERPRINT] for key in said["sealkey"]),
     )
 
 

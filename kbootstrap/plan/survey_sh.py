@@ -2,7 +2,7 @@
 lists sockets, asks the resolver and tries the disk, only where nothing of ours is installed, or on demand.
 
 Each line of the answer is ``key=value``, or as ``ip`` and ``systemctl`` say it. Nothing stays on the host: the file of the disk's test goes again.
-``@name@`` is filled in by ``plan/survey.py``.
+``@name@`` is filled in by ``plan/survey.py``. ``SOCKETS`` is asked of a running cluster, too.
 """
 
 from __future__ import annotations
@@ -64,6 +64,9 @@ FILENAME == "/etc/resolv.conf" { if ($1 == "nameserver") print "nameserver=" $2;
 FILENAME == "/etc/fstab" { if ($3 == "swap") print "fstab=" $1; next }
 { for (i = 2; i <= NF && $i !~ /^#/; i++) if (tolower($i) == tolower(me)) print "own=" $1 }
 ' /proc/self/mounts "$@"
+[ ! -r @encryption@ ] || sed -n 's/^ *secret: *//p' @encryption@ | while read -r v; do
+  v=$(printf %s "$v" | base64 -d 2>/dev/null | sha256sum); echo "sealkey=${v%% *}"
+done
 echo resolver=read
 ip -4 -o -batch - <<'KB_IP' || :
 address show
@@ -80,19 +83,7 @@ read -r a v </proc/uptime
   echo "lookup=$rc $a $b @registry@"; } &
 [ ! -d /run/systemd/system ] || systemctl show -p Id,ActiveState -- @units@
 [ ! -r /etc/ufw/ufw.conf ] || while read -r v; do [ "$v" != ENABLED=yes ] || echo ufw=1; done </etc/ufw/ufw.conf
-ss -Hlntup 2>/dev/null | awk '{
-  pid = unit = name = "-"
-  if (match($0, /pid=[0-9]+/)) {
-    pid = substr($0, RSTART + 4, RLENGTH - 4)
-    if (match($0, /\(\("[^"]+"/)) name = substr($0, RSTART + 3, RLENGTH - 4)
-    f = "/proc/" pid "/cgroup"
-    while ((getline line < f) > 0) if (line ~ /\.(service|scope|slice)/ && (unit == "-" || line ~ /name=systemd/)) unit = line
-    close(f)
-    sub(/^[^\/]*/, "", unit)
-  }
-  print "socket=" $1, $5, pid, (unit == "" ? "-" : unit), name
-}'
-set --
+@sockets@set --
 for f in @locks@; do [ ! -e "$f" ] || set -- "$@" "$f"; done
 [ $# = 0 ] || stat -c '%i %n' -- "$@" | awk '
 FILENAME == "-" || FILENAME == "" { file[$1] = $2; next }
@@ -116,4 +107,19 @@ SYNC: Final = r"""
 q=@data@; while [ ! -d "$q" ]; do q=${q%/*}; [ -n "$q" ] || q=/; done
 ( f=$q/.kbootstrap-sync.$$; trap 'rm -f "$f"' EXIT; trap 'exit 1' HUP TERM
   echo "sync=$(timeout 4 dd if=/dev/zero "of=$f" bs=4k count=16 oflag=dsync conv=excl 2>&1 | tail -n 1)" )
+"""
+
+SOCKETS: Final = r"""
+ss -Hlntup 2>/dev/null | awk '{
+  pid = unit = name = "-"
+  if (match($0, /pid=[0-9]+/)) {
+    pid = substr($0, RSTART + 4, RLENGTH - 4)
+    if (match($0, /\(\("[^"]+"/)) name = substr($0, RSTART + 3, RLENGTH - 4)
+    f = "/proc/" pid "/cgroup"
+    while ((getline line < f) > 0) if (line ~ /\.(service|scope|slice)/ && (unit == "-" || line ~ /name=systemd/)) unit = line
+    close(f)
+    sub(/^[^\/]*/, "", unit)
+  }
+  print "socket=" $1, $5, pid, (unit == "" ? "-" : unit), name
+}'
 """

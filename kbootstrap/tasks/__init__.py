@@ -28,9 +28,10 @@ from kbootstrap.tasks import (
     preflight,
     report,
     role,
+    secrets,
 )
 
-MODULES = (artifacts, certs, cluster, demo, etcd, firewall, inventory, kubeconfig, lab, ports, preflight, report, role)
+MODULES = (artifacts, certs, cluster, demo, etcd, firewall, inventory, kubeconfig, lab, ports, preflight, report, role, secrets)
 
 
 def collection() -> Collection:

@@ -53,6 +53,7 @@ WANTED = {
     "preflight": {"list", "run"},
     "report": {"html"},
     "role": {"apply", "plan"},
+    "secrets": {"rotate", "show"},
 }
 READING = (
     "artifacts.fetch", "artifacts.list", "certs.check", "certs.issued", "certs.plan", "certs.show",

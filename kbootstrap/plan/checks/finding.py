@@ -10,6 +10,7 @@ from kbootstrap.errors import KbError
 from kbootstrap.model.cluster import ClusterSpec, Host
 from kbootstrap.model.facts import Facts, Observed
 from kbootstrap.model.finding import Finding
+from kbootstrap.model.sealing import Sealing
 from kbootstrap.model.survey import Survey
 from kbootstrap.plan.ledger import Ledger
 
@@ -38,7 +39,8 @@ class Seen:
 class Context:
     """*errors* are of hosts that could not be read, *damaged* of ledgers.
 
-    *ca_sha256* is of every file that a host may hold as our CA (a rotation has several), what it should hold now first.
+    *ca_sha256* is of every file that a host may hold as our CA (a rotation has several), what it should hold now first; *sealing* is empty where
+    the PKI could not be read.
     """
 
     spec: ClusterSpec
@@ -48,6 +50,7 @@ class Context:
     ca_sha256: Sequence[str]
     errors: Mapping[str, KbError] = field(default_factory=dict)
     damaged: Mapping[str, KbError] = field(default_factory=dict)
+    sealing: Sealing = field(default_factory=Sealing)
 
     def hosts(self) -> Iterator[Seen]:
         """The hosts that were read, in the inventory's order."""

@@ -243,6 +243,7 @@ def test_the_table_and_the_checks_agree() -> None:
         "address", "architecture", "cgroup", "clock", "cluster-marker", "hostname", "machine-id", "swap", "systemd",  # test_checks.py
         "ssh", "root", "unique-address",
         "firewall",  # test_firewall_check.py
+        "encryption-key",  # test_encryption_key.py
     }  # fmt: skip
     assert {check for _, check, _, _ in FAULTS.values()} | {check for _, check, _ in OF_FACTS.values()} | of_others == set(CHECKS)
 
