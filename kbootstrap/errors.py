@@ -25,8 +25,17 @@ class Problem:
         return f"{text}{stop} {self.hint}" if self.hint else text
 
 
+def counted(count: int, what: str) -> str:
+    """``1 host``, ``3 hosts``, ``2 directories``: how every text counts."""
+    several = f"{what[:-1]}ies" if what.endswith("y") and what[-2:-1] not in "aeou" else f"{what}s"
+    return f"{count} {what if count == 1 else several}"
+
+
 class KbError(Exception):
-    """Base of every expected error; ``hint`` is the next command or edit, ``problems`` keeps many hosts' errors as objects."""
+    """Base of every expected error; ``hint`` is the next command or edit, ``problems`` keeps many hosts' errors as objects.
+
+    An autopsy adds ``causes``, each with its own repair, and ``bundle``, the file with all that was seen.
+    """
 
     exit_code: ClassVar[int] = 5
 
@@ -36,6 +45,8 @@ class KbError(Exception):
         self.hint = hint
         self.host = host
         self.problems = tuple(problems)
+        self.causes: tuple[Problem, ...] = ()
+        self.bundle = ""
 
     def __str__(self) -> str:
         return f"{self.host}: {self.message}" if self.host else self.message

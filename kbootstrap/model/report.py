@@ -14,3 +14,13 @@ class Result:
     ok: bool
     detail: str
     hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """A named reason why something does not run: *what* in words, *hint* the command that mends it, *line* the words that told it."""
+
+    id: str
+    what: str
+    hint: str
+    line: str = ""

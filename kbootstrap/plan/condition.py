@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from kbootstrap.catalog import paths
 from kbootstrap.errors import PkiError
 from kbootstrap.model.cluster import Host
+from kbootstrap.model.report import Cause
 from kbootstrap.pki.inspect import describe
-from kbootstrap.plan import certificate_sh, facts
+from kbootstrap.plan import causes, certificate_sh, facts, words
 from kbootstrap.plan.checks.gates import etcdctl, kubectl
 from kbootstrap.report.status import Api, Certificate, Member, NodeState, Unit
+from kbootstrap.resources import KINDS
 from kbootstrap.resources.difference import sh
 
+_BOUND: Final = {"kube-apiserver.service": "etcd.service"}
 _MACHINE = """\
 echo "up $(( $(date +%s) - $(stat -c %Y /proc/1) ))"
 df -P -- / /var /var/lib /var/log {etcd} /var/lib/containerd 2>/dev/null | awk 'NR > 1 && !seen[$6]++ {{ print "disk", $5, $6 }}'
@@ -25,7 +30,7 @@ df -P -- / /var /var/lib /var/log {etcd} /var/lib/containerd 2>/dev/null | awk '
 # The version is asked of the very file that runs: a newer one may lie in its place already.
 _UNITS = """\
 read -r now rest </proc/uptime; echo "now $now"
-systemctl show -p Id,LoadState,ActiveState,SubState,Result,NRestarts,StateChangeTimestampMonotonic -- {units}
+systemctl show -p Id,LoadState,ActiveState,SubState,Result,ExecMainStatus,NRestarts,StateChangeTimestampMonotonic -- {units}
 for u in {versioned}; do
   p=$(systemctl show -p MainPID --value -- "$u")
   [ "${{p:-0}}" = 0 ] || {{ v=$(timeout 5 "/proc/$p/exe" --version 2>/dev/null | head -n 1); echo "version $u $v"; }} &
@@ -39,13 +44,16 @@ _NODES = (
 )
 
 
-def sections(host: Host, units: Sequence[str], versioned: Sequence[str]) -> list[tuple[str, str]]:
-    """(id, sh text) of the one read of *host*; *versioned* are those of *units* whose program tells its version."""
+def sections(host: Host, units: Sequence[str], versioned: Sequence[str], *, survey: str = "") -> list[tuple[str, str]]:
+    """(id, sh text) of the one read of *host*; *versioned* are those of *units* whose program tells its version, *survey* what the preflight asks."""
     asked = [
         ("facts", facts.PROBE),
         ("ledger", f"[ ! -r {paths.LEDGER} ] || cat {paths.LEDGER}\n"),
         ("machine", _MACHINE.format(etcd=paths.ETCD_DATA)),
         ("units", _UNITS.format(units=sh(*units), versioned=sh(*versioned))),
+        ("words", words.probe(units)),
+        ("survey", survey),
+        ("firewall", KINDS["firewall"].probe(())),
         ("certificates", certificate_sh.CERTIFICATES),
     ]
     if host.is_master:
@@ -68,8 +76,8 @@ def machine(output: str) -> tuple[float, dict[str, int]]:
     return up_s, disks
 
 
-def units(host: str, output: str, wanted: Mapping[str, str]) -> tuple[Unit, ...]:
-    """The units of *wanted* (name → version, "" where none is compared), as they are."""
+def units(host: str, output: str, wanted: Mapping[str, str], said: Mapping[str, Sequence[str]] = MappingProxyType({})) -> tuple[Unit, ...]:
+    """The units of *wanted* (name → version, "" where none is compared), as they are; *said*: last words of those that do not run."""
     head, _, rest = output.partition("\n")
     uptime_s = float(head.removeprefix("now ") or 0)
     versions = dict(_version(line) for line in rest.splitlines() if line.startswith("version "))
@@ -77,7 +85,24 @@ def units(host: str, output: str, wanted: Mapping[str, str]) -> tuple[Unit, ...]
     for block in rest.split("\n\n"):
         pairs = dict(line.partition("=")[::2] for line in block.splitlines() if "=" in line)
         shown[pairs.get("Id", "")] = pairs
-    return tuple(_unit(host, shown.get(name, {}), uptime_s, program=(versions.get(name, ""), version), name=name) for name, version in wanted.items())
+    found = [_unit(host, shown.get(name, {}), uptime_s, program=(versions.get(name, ""), version), name=name) for name, version in wanted.items()]
+    explained = [u if u.active or u.state == "absent" else _explained(u, shown[u.name], said.get(u.name, ())) for u in found]
+    return tuple(_bound(explained))
+
+
+def _explained(unit: Unit, state: Mapping[str, str], said: Sequence[str]) -> Unit:
+    return replace(unit, cause=causes.named(unit.host, unit.name, state, said))
+
+
+def _bound(found: Sequence[Unit]) -> Iterator[Unit]:
+    """What is bound to another unit stops and starts with it."""
+    down = {unit.name: unit for unit in found if not unit.active}
+    for unit in found:
+        other = down.get(_BOUND.get(unit.name, ""))
+        if unit.name in down and unit.state.startswith("inactive") and other is not None:
+            yield replace(unit, cause=Cause(id="bound", what=f"it stops and starts with {other.name}", hint=other.hint))
+        else:
+            yield unit
 
 
 def _version(line: str) -> tuple[str, str]:

@@ -11,7 +11,6 @@ from typing import Final
 
 from kbootstrap.catalog import hosts, paths
 from kbootstrap.model.cluster import ClusterSpec, Host, Plugin, ProxyMode
-from kbootstrap.model.sealing import FINGERPRINT
 from kbootstrap.model.survey import Link, Lookup, Room, Route, Socket, Survey
 from kbootstrap.plan.survey_sh import QUICK, SOCKETS, SYNC, THOROUGH
 from kbootstrap.resources.difference import sh
@@ -50,7 +49,7 @@ def _filled(text: str, spec: ClusterSpec, host: Host, *, thorough: str) -> str:
         "sysctls": sh(*map(hosts.proc, hosts.FORWARDING)),
         "modules": sh(*modules(spec, host)),
         "commands": sh(*hosts.COMMANDS, "haproxy"),
-        "remains": sh(*remains, hosts.ETCD_MEMBER, paths.ETCD_WAL, paths.ETCD_JOINED, paths.ETCD_LEARNER),
+        "remains": sh(*remains, hosts.ETCD_MEMBER),
         "folders": sh(*hosts.UNIT_FOLDERS),
         "ours": sh(*hosts.OUR_UNITS),
         "cni": hosts.CNI_FOLDER,
@@ -62,7 +61,6 @@ def _filled(text: str, spec: ClusterSpec, host: Host, *, thorough: str) -> str:
         "units": sh(*units),
         "locks": sh(*hosts.PACKAGE_LOCKS),
         "data": paths.ETCD_DATA,
-        "encryption": paths.ENCRYPTION_CONFIG,
     }
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
@@ -111,7 +109,6 @@ def parse(output: str) -> Survey:
         lookup=_lookup(one.get("lookup", "")),
         chains=tuple(dict.fromkeys(said["chain"])),
         locks=tuple(said["lock"]),
-        seal_keys=tuple(key[:FINGERPRINT] for key in said["sealkey"]),
     )
 
 

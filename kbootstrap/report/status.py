@@ -6,6 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from kbootstrap.errors import counted
+from kbootstrap.model.report import Cause
+
+LOOPING = 3  # restarts by systemd, after which a unit that runs only since SETTLED_S does not count as running
+SETTLED_S = 15.0
 DISK_FULL_PERCENT = 90
 CERTIFICATE_SOON_D = 30.0
 
@@ -13,7 +18,7 @@ CERTIFICATE_SOON_D = 30.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
     """A unit that a host's roles want. *version* is of the program that really runs ("" where it has none to compare); *since_s* is how long
-    the state lasts, None where systemd has forgotten."""
+    the state lasts, None where systemd has forgotten; *cause* is named where it does not run."""
 
     host: str
     name: str
@@ -22,14 +27,38 @@ class Unit:
     restarts: int = 0
     version: str = ""
     wanted: str = ""
+    cause: Cause | None = None
 
     @property
     def active(self) -> bool:
-        return self.state.startswith("active")
+        return self.state.startswith("active") and not self.looping
+
+    @property
+    def looping(self) -> bool:
+        """It ends again and again, and systemd starts it each time."""
+        return self.restarts >= LOOPING and self.since_s is not None and self.since_s < SETTLED_S
 
     @property
     def ok(self) -> bool:
         return self.active and self.version == self.wanted
+
+    @property
+    def hint(self) -> str:
+        """What mends it, or says more."""
+        if self.active or self.state == "absent":
+            return "invoke cluster.up"
+        return self.cause.hint if self.cause else f"On {self.host}: journalctl -u {self.name} -n 50"
+
+    @property
+    def what(self) -> str:
+        """``failed exit-code for 3 min, 12 restarts: it does not know the flag --x``; of one that is not as it should be."""
+        if self.active:
+            return f"runs {self.version or 'an unknown version'}, want {self.wanted}"
+        if self.state == "absent":
+            return "is absent"
+        lasting = f" for {span(self.since_s)}" if self.since_s is not None else ""
+        restarts = f", {counted(self.restarts, 'restart')}" if self.restarts else ""
+        return f"{self.state}{lasting}{restarts}{f': {self.cause.what}' if self.cause else ''}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +125,13 @@ class NodeState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """Something that explains why a cluster is not well, and what mends it; a *warning* alone does not make it unhealthy."""
+    """Something that explains why a cluster is not well, and what mends it; a *warning* alone does not make it unhealthy. *id* names its kind."""
 
     where: str
     what: str
     hint: str
     warning: bool = False
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,14 +223,8 @@ def _units(units: Sequence[Unit]) -> Iterator[str]:
 
 
 def _why(unit: Unit) -> str:
-    if unit.active:
-        runs = f"{unit.host} runs {unit.version or 'an unknown version'}, want {unit.wanted}"
-        return f"{runs}  → invoke cluster.up"
-    if unit.state == "absent":
-        return f"{unit.host} does not have it  → invoke cluster.up"
-    lasting = f" for {span(unit.since_s)}" if unit.since_s is not None else ""
-    restarts = f", {unit.restarts} restarts" if unit.restarts else ""
-    return f"{unit.host} {unit.state}{lasting}{restarts}  → On {unit.host}: journalctl -u {unit.name} -n 50"
+    what = "does not have it" if unit.state == "absent" else unit.what
+    return f"{unit.host} {what}  → {unit.hint}"
 
 
 def _etcd(members: Sequence[Member]) -> Iterator[str]:

@@ -1,0 +1,51 @@
+"""Why a unit does not run: what systemd and its own last words say → the cause by name, and what mends it. Pure, one table.
+
+A row of ``cause_rows`` that is a *symptom* tells of another's fault (nobody answers at the other end); it is named only where no line says more.
+The newest line decides. To add one: its row, and a line as a real daemon wrote it in ``tests/unit/plan/test_causes.py``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from kbootstrap.catalog import paths
+from kbootstrap.model.report import Cause
+from kbootstrap.plan.cause_rows import ROWS, Row
+
+_EXIT: Final = {"oom-kill": "oom"}
+_STATUS: Final = {"203": "missing", "217": "user", "243": "credential", "137": "oom"}
+
+
+def named(host: str, unit: str, state: Mapping[str, str], words: Sequence[str]) -> Cause | None:
+    """Why *unit* of *host* does not run: *state* as ``systemctl show`` tells, *words* its last lines, oldest first. None where nothing is known."""
+    if state.get("LoadState") == "masked":
+        return Cause(id="masked", what="it is masked", hint="invoke cluster.up puts its unit file back")
+    for symptoms in (False, True):
+        rows = [row for row in ROWS if row.symptom is symptoms]
+        for line in reversed(words):
+            for row in rows:
+                if match := row.pattern.search(line):
+                    return _cause(row, match, host, unit, line)
+    if name := _EXIT.get(state.get("Result", "")) or _STATUS.get(state.get("ExecMainStatus", "")):
+        row = next(row for row in ROWS if row.id == name)
+        program = f"{paths.BIN}/{unit.removesuffix('.service')}"
+        return Cause(id=name, what=row.what.format(file=program), hint=row.hint.format(host=host, unit=unit, file=program))
+    if state.get("ActiveState") == "inactive" and state.get("Result") == "success":
+        return Cause(id="stopped", what="somebody stopped it", hint=f"On {host}: systemctl start {unit}")
+    return None
+
+
+def _cause(row: Row, match: re.Match[str], host: str, unit: str, line: str) -> Cause:
+    found = {name: value for name, value in match.groupdict().items() if value}
+    same = {"flag": found.get("single", ""), "why": found.get("strict", ""), "node": found.get("other", "otherwise")}
+    values = {"port": "", "address": "", "file": "a file of its own", "then": "see its line", "image": "", "program": "see its line"} | same | found
+    values |= {"host": host, "unit": unit}
+    return Cause(id=row.id, what=row.what.format(**values).strip(), hint=row.hint.format(**values), line=line.strip()[:400])
+
+
+def stands_out(words: Sequence[str], count: int = 3) -> tuple[str, ...]:
+    """The last *count* lines that sound like trouble, or just the last, oldest first: for who must judge where no cause has a name."""
+    grave = [line for line in words if re.search(r"(?i)error|fail|fatal|panic|denied|refus|cannot|unable", line) or line.startswith(("E", "F"))]
+    return tuple(line.strip()[:300] for line in (grave or list(words))[-count:])

@@ -1,0 +1,83 @@
+"""What explains that a cluster is not well: the usual deaths, each with the one line that mends it. Pure: from what the hosts said to ``Trouble``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.facts import Observed
+from kbootstrap.plan.checks import preflight
+from kbootstrap.plan.checks.finding import Context
+from kbootstrap.report.status import CERTIFICATE_SOON_D, DISK_FULL_PERCENT, HostState, Member, Trouble
+from kbootstrap.resources import firewall
+from kbootstrap.resources.firewall.look import Seen
+from kbootstrap.rolebook.openings import NAME, openings
+
+DEADLY: Final = (
+    "cluster-marker", "systemd", "disk-inodes", "mount-options", "swap", "cgroup", "cgroup-controllers", "kernel-modules", "sysctl", "clock",
+    "hostname", "hosts-file", "machine-id", "address", "unique-address", "network-overlap", "mtu", "port", "other-installer", "unit-drop-ins",
+    "cni-files", "firewall-managers", "firewall", "commands",
+)  # fmt: skip
+"""The preflight's checks that matter to a cluster that runs. Space has a measure of its own here: what kubelet and etcd stop at is a share."""
+_DISK_GRAVE_PERCENT: Final = 97
+
+
+def troubles(context: Context, hosts: Sequence[HostState], members: Sequence[Member]) -> Iterator[Trouble]:
+    """What preflight would refuse now, full disks, certificates at their end, firewalls that are not open, a lost quorum."""
+    for finding in preflight(context, DEADLY):
+        if not finding.waived:
+            yield Trouble(id=finding.check, where=finding.host, what=finding.what, hint=finding.hint, warning=finding.warning)
+    for host in hosts:
+        yield from _of_host(host)
+    for host_ in context.spec.hosts:
+        if host_.name in context.observed:
+            yield from _opened(context.spec, host_, context.observed[host_.name])
+            yield from _swapped(host_, context.observed[host_.name])
+    yield from _quorum(context.spec, context.observed, members)
+
+
+def _of_host(host: HostState) -> Iterator[Trouble]:
+    for mount, used in host.disks.items():
+        if used >= DISK_FULL_PERCENT:
+            hint = f"On {host.name}: du -axh --max-depth=2 {mount} | sort -h | tail. etcd stops writing on a full disk, kubelet evicts pods."
+            what = f"{mount} is {used} % full"
+            yield Trouble(id="disk", where=host.name, what=what, hint=hint, warning=used < _DISK_GRAVE_PERCENT)
+    if host.certificate is not None and host.certificate.days_left < CERTIFICATE_SOON_D:
+        left = host.certificate.days_left
+        what = f"{host.certificate.path} {'expired' if left <= 0 else 'expires'} {abs(left):.0f} days {'ago' if left <= 0 else 'from now'}"
+        yield Trouble(id="certificate", where=host.name, what=what, hint="invoke cluster.up issues what is about to expire.", warning=left > 0)
+
+
+def _opened(spec: ClusterSpec, host: Host, observed: Observed) -> Iterator[Trouble]:
+    """A firewall that we were to open, and that drops again. Rules that are merely kept for one that is switched on later are no trouble."""
+    seen: Seen | None = observed.kinds.get("firewall", {}).get(NAME)
+    if seen is None or not (seen.filters or host.firewall.strict):
+        return
+    if difference := firewall.diff(openings(spec, host), seen):
+        yield Trouble(id="firewall", where=host.name, what=f"its firewall is not open: {difference.reason}", hint="invoke firewall.apply")
+
+
+def _swapped(host: Host, observed: Observed) -> Iterator[Trouble]:
+    """Where we were to switch it off, preflight finds nothing wrong: the next run would do it."""
+    if observed.facts.swap and host.kubelet.fail_swap_on and host.host.swap != "leave":
+        yield Trouble(id="swap", where=host.name, what="swaps, and kubelet will not start", hint="invoke cluster.up switches it off.")
+
+
+def _quorum(spec: ClusterSpec, observed: Mapping[str, Observed], members: Sequence[Member]) -> Iterator[Trouble]:
+    masters = [host.name for host in spec.masters]
+    alive = sum(name in observed for name in masters)
+    serving = sum(not member.reason for member in members)
+    if alive <= len(masters) // 2:
+        what = f"{alive} of {len(masters)} masters can be read: without a majority etcd serves nothing"
+        yield Trouble(id="quorum", where="cluster", what=what, hint="Bring masters back; their data is on their disks.")
+    elif serving <= len(masters) // 2:
+        what = f"{serving} of {len(masters)} etcd members serve: without a majority nothing is written or read"
+        hint = "Start the others: UNITS says how. Where their disks are lost: invoke etcd.recover."
+        yield Trouble(id="quorum", where="cluster", what=what, hint=hint)
+
+
+def unreached(target: str, port: int, purpose: str, sources: Sequence[str], why: str) -> Trouble:
+    """*sources* do not get through to *port* of *target*, where somebody listens."""
+    what = f"does not answer {', '.join(sources)} at tcp {port} ({purpose}), where it listens: {why}"
+    return Trouble(id="reach", where=target, what=what, hint="invoke ports.check names the rule that drops it, and the command against it.")
