@@ -47,7 +47,7 @@ def down(request: Request) -> Iterator[str]:
             ledgers, errors = _read(pool, wanted)
             _refuse_others(ledgers, known.state.cluster_id)
             ours = [host for host in wanted if host.name in ledgers]
-            outcomes = pool.map(lambda host, connection: _leave(request, connection, host, ledgers[host.name]), ours)
+            outcomes = pool.map(lambda host, connection: leave_host(request, connection, host, ledgers[host.name]), ours)
         for name, outcome in outcomes.items():
             if outcome.error is None:
                 yield f"{name}: {outcome.get()}"
@@ -61,14 +61,14 @@ def down(request: Request) -> Iterator[str]:
 
 
 def _read(pool: Pool, hosts: Sequence[Host]) -> tuple[dict[str, Ledger], list[KbError]]:
-    outcomes = pool.map(lambda host, connection: _ledger(connection), hosts)
+    outcomes = pool.map(lambda host, connection: read_ledger(connection), hosts)
     return (
         {name: outcome.get() for name, outcome in outcomes.items() if outcome.error is None},
         [outcome.error for outcome in outcomes.values() if outcome.error is not None],
     )
 
 
-def _ledger(connection: Connection) -> Ledger:
+def read_ledger(connection: Connection) -> Ledger:
     code, output, stderr = cluster.one(connection, f"[ ! -e {paths.LEDGER} ] || cat {paths.LEDGER}\n", deadline_s=30)
     if code != 0:
         raise CommandError(f"{paths.LEDGER} cannot be read: {stderr.strip()[-300:]}", host=connection.host)
@@ -83,7 +83,7 @@ def _refuse_others(ledgers: dict[str, Ledger], cluster_id: str) -> None:
         raise PreflightError(f"{len(foreign)} host(s) are not this cluster's; nothing was changed", problems=problems, hint=hint)
 
 
-def _leave(request: Request, connection: Connection, host: Host, ledger: Ledger) -> str:
+def leave_host(request: Request, connection: Connection, host: Host, ledger: Ledger) -> str:
     """One host from its ledger to nothing. What an earlier run left in memory goes too."""
     said = "nothing of ours was there"
     with hold_host(connection, Owner.here("cluster.down"), take=request.take_lock):
