@@ -11,6 +11,7 @@ from typing import Final
 
 from kbootstrap.catalog import hosts, paths
 from kbootstrap.model.cluster import ClusterSpec, Host, Plugin, ProxyMode
+from kbootstrap.model.sealing import FINGERPRINT
 from kbootstrap.model.survey import Link, Lookup, Room, Route, Socket, Survey
 from kbootstrap.plan.survey_sh import QUICK, SOCKETS, SYNC, THOROUGH
 from kbootstrap.resources.difference import sh
@@ -61,6 +62,7 @@ def _filled(text: str, spec: ClusterSpec, host: Host, *, thorough: str) -> str:
         "units": sh(*units),
         "locks": sh(*hosts.PACKAGE_LOCKS),
         "data": paths.ETCD_DATA,
+        "encryption": paths.ENCRYPTION_CONFIG,
     }
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
@@ -109,6 +111,7 @@ def parse(output: str) -> Survey:
         lookup=_lookup(one.get("lookup", "")),
         chains=tuple(dict.fromkeys(said["chain"])),
         locks=tuple(said["lock"]),
+        seal_keys=tuple(key[:FINGERPRINT] for key in said["sealkey"]),
     )
 
 
