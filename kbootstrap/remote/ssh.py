@@ -1,7 +1,7 @@
 """``Connection`` over SSH: one TCP connection per host for the whole run, a channel for each program.
 
-Every wait has an end: connecting, key exchange and login share one deadline, kept by a watchdog that closes the socket (paramiko has none for
-key exchange); a silently dead connection is ended by the kernel; each program has its own deadline.
+Every wait has an end: a hop's connecting, key exchange and login share one deadline, kept by a watchdog that closes the socket (paramiko has none
+for key exchange); a silently dead connection is ended by the kernel; each program has its own deadline.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from paramiko.ssh_exception import IncompatiblePeer
 
 from kbootstrap.errors import CommandError, ConnectError
 from kbootstrap.model.cluster import Host
-from kbootstrap.remote import bootstrap, hostkeys, login, sshconfig
+from kbootstrap.remote import bootstrap, doors, hostkeys, login, sshconfig
 from kbootstrap.remote.bootstrap import Privilege
 from kbootstrap.remote.channel import ChannelPipe, ChannelStream
 from kbootstrap.remote.connection import Running, Stream
@@ -43,7 +43,9 @@ def connect(
     timeout_s: float = 20.0,
     ssh_config: Path | None = sshconfig.USER_CONFIG,
 ) -> SshConnection:
-    """Log in to *host* within *timeout_s* (all hops, key exchange and login together). Changes nothing on the host.
+    """Log in to *host*, each hop within *timeout_s* (connecting, key exchange and login together). Changes nothing on the host.
+
+    An sshd that is only busy (MaxStartups) is asked again for longer than that, and by fewer at a time (``doors``).
 
     *password* gives sudo's password, asked for only when sudo wants it; None means ``sudo -n``. Whether root can be had shows in the first ``run``.
     Raises ConnectError (down, unreachable, too slow), HostKeyError, AuthError; never a bare exception of a library.
@@ -52,7 +54,7 @@ def connect(
         way = sshconfig.resolve(host.ssh, ssh_config)
         keys = hostkeys.load(known_hosts)
         with ExitStack() as undo:
-            hops = _enter(way, keys, undo, until=time.monotonic() + timeout_s)
+            hops = _enter(way, keys, undo, timeout_s=timeout_s)
             undo.pop_all()
     except ConnectError as error:
         error.host = error.host or host.name
@@ -66,15 +68,20 @@ def _privilege(host: Host, password: Callable[[], str] | None) -> Privilege:
     return Privilege.SUDO if password is None else Privilege.SUDO_ASKS
 
 
-def _enter(way: Way, keys: KnownHosts, undo: ExitStack, *, until: float) -> list[Transport]:
+def _enter(way: Way, keys: KnownHosts, undo: ExitStack, *, timeout_s: float) -> list[Transport]:
     """Log in hop by hop; each transport is closed by *undo*. A full sshd (it drops us before the key exchange) is asked again."""
-    before = _enter(way.via, keys, undo, until=until) if way.via else []
-    pause_s = 0.1
+    before = _enter(way.via, keys, undo, timeout_s=timeout_s) if way.via else []
+    door = doors.door(way.dial)
+    pause_s, patience_s, began = 0.1, timeout_s, time.monotonic()
     while True:
         try:
-            transport = _attempt(way, keys, before[-1] if before else None, until=until)
+            with door.turn() as waited_s:
+                began += waited_s
+                left_s = min(timeout_s, began + patience_s - time.monotonic())
+                transport = _knock(door, way, keys, before[-1] if before else None, timeout_s=left_s)
         except _Dropped as dropped:
-            if time.monotonic() + pause_s >= until:
+            patience_s = max(timeout_s, doors.PATIENCE_S) if door.opened else timeout_s
+            if time.monotonic() + pause_s >= began + patience_s:
                 raise ConnectError(f"{_place(way)}: {dropped}", hint="Is that an SSH server, and is its MaxStartups large enough?") from None
             time.sleep(pause_s + secrets.randbelow(1000) / 1000 * pause_s)  # hosts behind one bastion must not come back all at once
             pause_s = min(2 * pause_s, 2.0)
@@ -83,12 +90,22 @@ def _enter(way: Way, keys: KnownHosts, undo: ExitStack, *, until: float) -> list
             return [*before, transport]
 
 
+def _knock(door: doors.Door, way: Way, keys: KnownHosts, via: Transport | None, *, timeout_s: float) -> Transport:
+    try:
+        transport = _attempt(way, keys, via, timeout_s=timeout_s)
+    except _Dropped:
+        door.turned_away()
+        raise
+    door.let_in()
+    return transport
+
+
 class _Dropped(Exception):
     """The server closed the connection before the key exchange: worth another attempt."""
 
 
-def _attempt(way: Way, keys: KnownHosts, via: Transport | None, *, until: float) -> Transport:
-    left_s = max(0.1, until - time.monotonic())
+def _attempt(way: Way, keys: KnownHosts, via: Transport | None, *, timeout_s: float) -> Transport:
+    left_s = max(0.1, timeout_s)
     sock: Any = _through(via, way, left_s) if via else _dial(way, left_s)
     transport = Transport(sock, host_key_algorithms=keys.algorithms(hostkeys.known_name(way.host, way.port)))
     transport.banner_timeout = transport.handshake_timeout = left_s + 5  # the watchdog comes first; paramiko asks the wall clock, which may jump

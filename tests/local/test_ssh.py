@@ -9,13 +9,14 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kbootstrap.errors import CommandError, ConnectError
-from kbootstrap.remote import bootstrap, ssh
+from kbootstrap.remote import bootstrap, doors, ssh
 from kbootstrap.remote.ssh import SshConnection
 from tests.processes import gone
 
@@ -200,14 +201,33 @@ def test_a_server_without_room_says_so(no_agent: None, make_sshd: Any) -> None:
 
 
 def test_many_connections_at_once_in_spite_of_max_startups(no_agent: None, make_sshd: Any) -> None:
-    sshd = make_sshd(options=("MaxStartups 2:90:3",))
+    """None is called down although three in four were turned away at first, and soon no more come at once than are let in."""
+    sshd = make_sshd(options=("MaxStartups 2:100:3",))
 
     def enter(number: int) -> list[bytes]:
-        with ssh.connect(sshd.host(f"h{number}"), known_hosts=sshd.known_hosts, ssh_config=None, timeout_s=60) as connection:
+        with ssh.connect(sshd.host(f"h{number}"), known_hosts=sshd.known_hosts, ssh_config=None, timeout_s=30) as connection:
             return output(connection, f"echo {number}")
 
-    with ThreadPoolExecutor(12) as threads:
-        assert list(threads.map(enter, range(12))) == [[str(n).encode()] for n in range(12)]
+    with ThreadPoolExecutor(24) as threads:
+        assert list(threads.map(enter, range(24))) == [[str(n).encode()] for n in range(24)]
+    assert sshd.log.read_text().count("drop connection") < 3 * 24
+
+
+def test_one_that_is_turned_away_makes_fewer_knock() -> None:
+    door = doors.Door()
+    with ExitStack() as turns:
+        for _ in range(8):
+            turns.enter_context(door.turn())
+        door.turned_away()
+    with door.turn(), door.turn(), door.turn(), door.turn():
+        fifth = threading.Thread(target=lambda: door.turn().__enter__(), daemon=True)
+        fifth.start()
+        fifth.join(0.05)
+        assert fifth.is_alive(), "waits for one of the four"
+        for _ in range(5):
+            door.let_in()
+        fifth.join(10)
+        assert not fifth.is_alive()
 
 
 def test_noise_of_the_login_shell_is_not_output(connection: SshConnection, sshd: Any) -> None:
