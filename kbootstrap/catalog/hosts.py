@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from kbootstrap.catalog import paths
+from kbootstrap.catalog.installers import INSTALLERS
 
 WRITTEN: Final = (
     paths.ETCD_DATA, paths.CONTAINERD_DATA, "/var/lib/kubelet", paths.STATE, paths.BIN, paths.CNI_BIN, paths.KUBERNETES, paths.UNITS,
@@ -14,15 +15,8 @@ WRITTEN: Final = (
 
 EXECUTED: Final = (paths.BIN, paths.CNI_BIN)
 
-REMAINS: Final = {
-    "kubeadm": ("/etc/kubernetes/manifests/kube-apiserver.yaml", "/etc/kubernetes/manifests/etcd.yaml", "/var/lib/kubelet/kubeadm-flags.env"),
-    "k3s": ("/usr/local/bin/k3s", "/etc/rancher/k3s", "/var/lib/rancher/k3s"),
-    "RKE2": ("/usr/local/bin/rke2", "/opt/rke2", "/etc/rancher/rke2", "/var/lib/rancher/rke2"),
-    "MicroK8s": ("/snap/microk8s", "/var/snap/microk8s"),
-    "k0s": ("/usr/local/bin/k0s", "/etc/k0s", "/var/lib/k0s"),
-    "minikube": ("/var/lib/minikube",),
-}
-"""What other installers leave, by name."""
+REMAINS: Final = {installer.name: installer.signs for installer in INSTALLERS}
+"""By what other installers are known, by name."""
 
 RUNTIMES: Final = {
     "Docker": ("/usr/bin/dockerd", "/var/lib/docker"),
@@ -31,10 +25,7 @@ RUNTIMES: Final = {
 }
 """Container runtimes, by name. The paths of a containerd may be ours: only a host without a ledger is asked."""
 
-INSTALLER_UNITS: Final = {
-    "k3s.service": "k3s", "k3s-agent.service": "k3s", "rke2-server.service": "RKE2", "rke2-agent.service": "RKE2",
-    "k0scontroller.service": "k0s", "k0sworker.service": "k0s",
-}  # fmt: skip
+INSTALLER_UNITS: Final = {unit: each.name for each in INSTALLERS for unit in each.units if unit not in ("kubelet.service", "etcd.service")}
 RUNTIME_UNITS: Final = {"docker.service": "Docker", "crio.service": "CRI-O", "containerd.service": "containerd"}
 OUR_UNITS: Final = (
     "containerd.service", "etcd.service", "kube-apiserver.service", "kube-controller-manager.service", "kube-scheduler.service",

@@ -66,7 +66,7 @@ def stranger(ledger: Ledger, cluster_id: str) -> Problem | None:
     if ledger.empty or ledger.cluster_id == cluster_id:
         return None
     what = f"belongs to another cluster, «{ledger.cluster}» ({ledger.cluster_id})"
-    return Problem(where=paths.LEDGER, what=what, hint="Use that cluster's inventory, or remove it from there first: invoke cluster.down.")
+    return Problem(where=paths.LEDGER, what=what, hint="Use that cluster's inventory; if it is given up, invoke cluster.down --foreign.")
 
 
 def backup(path: str) -> str:

@@ -13,6 +13,6 @@ def check(context: Context) -> Iterator[Finding]:
     for seen in context.hosts():
         if chains := seen.survey.chains:
             shown = ", ".join(chains[:_SHOWN]) + (f" and {len(chains) - _SHOWN} more" if len(chains) > _SHOWN else "")
-            hint = "Reboot it, or run there: iptables-save | grep -v -e KUBE- -e CNI- -e cali- -e FLANNEL- -e CILIUM_ -e WEAVE- | iptables-restore."
+            hint = "invoke cluster.down --foreign lists them, and removes just these."
             what = f"packet rules of another installation are left: {shown}"
             yield Finding(check="foreign-rules", host=seen.name, what=what, hint=hint, evidence=f"nft list chains: {shown}")

@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from kbootstrap.catalog import hosts
+from kbootstrap.catalog.installers import BY_NAME
 from kbootstrap.plan.checks.finding import Context, Finding
-
-_AWAY: Final = {
-    "kubeadm": "kubeadm reset",
-    "k3s": "k3s-uninstall.sh",
-    "RKE2": "rke2-uninstall.sh",
-    "MicroK8s": "snap remove --purge microk8s",
-    "k0s": "k0s stop; k0s reset",
-    "minikube": "minikube delete",
-}
 
 
 def check(context: Context) -> Iterator[Finding]:
@@ -25,5 +16,10 @@ def check(context: Context) -> Iterator[Finding]:
             running = [unit for unit in seen.survey.active if hosts.INSTALLER_UNITS.get(unit) == name]
             if found or running:
                 what = f"{name} {'runs' if running else 'was installed'} here ({', '.join(running + found)})"
-                hint = f"Run there: {_AWAY[name]}; then remove what is left of {', '.join(found) or 'it'}."
+                known = BY_NAME[name]
+                hint = (
+                    f"Run there: {known.away}."
+                    if known.listed
+                    else f"invoke cluster.down --foreign lists what it left, and removes it ({known.away}, too)."
+                )
                 yield Finding(check="other-installer", host=seen.name, what=what, hint=hint, evidence=", ".join(running + found))

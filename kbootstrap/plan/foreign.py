@@ -1,0 +1,155 @@
+"""Remains of other installers on a host: which there are, one by one, and how exactly these are removed. No packet rule of anybody else is touched.
+
+What a package brought, and what its installer alone can remove, is told and stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Final
+
+from kbootstrap.catalog import installers, paths, traces
+from kbootstrap.catalog.installers import BY_NAME, INSTALLERS, Installer
+from kbootstrap.model.plan import Action, Change
+from kbootstrap.plan import foreign_sh as text
+from kbootstrap.resources.difference import sh
+
+
+class Kind(StrEnum):
+    """What a remain is. PACKAGE and LISTED are told only."""
+
+    UNIT = "unit"
+    PROCESS = "process"
+    MOUNT = "mount"
+    NAMESPACE = "namespace"
+    INTERFACE = "interface"
+    RULES = "rules"
+    FILE = "file"
+    PACKAGE = "package"
+    LISTED = "listed"
+
+
+TOLD: Final = (Kind.PACKAGE, Kind.LISTED)
+_SHARED_UNITS: Final = ("kubelet.service", "etcd.service")  # their names alone tell nothing
+_TITLES: Final = {
+    Kind.UNIT: "units to stop and disable",
+    Kind.PROCESS: "processes to end",
+    Kind.MOUNT: "mounts",
+    Kind.NAMESPACE: "network namespaces",
+    Kind.INTERFACE: "interfaces",
+    Kind.RULES: "packet rules (just these chains, and the rules that lead to them)",
+    Kind.FILE: "files and folders",
+    Kind.PACKAGE: "stays, for the host's package manager to remove",
+    Kind.LISTED: "stays",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remain:
+    """One thing on a host. *of*: the installer's name, or ``installers.ANY``."""
+
+    of: str
+    kind: Kind
+    what: str
+
+
+def look() -> str:
+    """sh text that tells every remain; ``parse`` reads its answer."""
+    parts = {
+        "installers": "".join(_installer(each) for each in INSTALLERS) + text.COMMANDS,
+        "rules": text.RULES,
+        "processes": _living(),
+        "shared": " ".join(installers.SHARED),
+        "links": " ".join(installers.LINKS),
+        "commands": " ".join(installers.COMMANDS),
+        "bin": paths.BIN,
+    }
+    return _filled(text.LOOK, **parts)
+
+
+def _installer(each: Installer) -> str:
+    if each.listed:
+        return _filled(text.LISTED, signs=" ".join(each.signs), name=each.name)
+    own = [unit for unit in each.units if unit not in _SHARED_UNITS]
+    words = {"signs": each.signs, "units": each.units, "files": each.files, "own": own}
+    return _filled(text.INSTALLER, name=each.name, **{name: " ".join(found) for name, found in words.items()})
+
+
+def _living() -> str:
+    """A program that was replaced or removed while it runs shows as deleted."""
+    folders = {sign for each in INSTALLERS for sign in each.signs if not each.listed and sign.startswith(("/usr/local/bin/", "/var/lib/", "/opt/"))}
+    programs = "|".join(f"{sign}|{sign}/*|{sign}' (deleted)'" for sign in sorted(folders))
+    return _filled(text.PROCESSES, programs=programs, pods=installers.PODS)
+
+
+def _filled(body: str, **parts: str) -> str:
+    common = {
+        "any": installers.ANY,
+        "namespaces": traces.NAMESPACES,
+        "prefix": traces.NAMESPACE_PREFIX,
+        "tables": "|".join(installers.TABLES),
+        "chains": "|".join(installers.CHAINS),
+        "groups": "|".join(group.replace(".", r"\.") for group in traces.POD_CGROUPS),
+    }
+    for name, value in {**parts, **common}.items():
+        body = body.replace(f"@{name}@", value)
+    return body
+
+
+def parse(output: str) -> tuple[Remain, ...]:
+    """Each once, in the order in which it was told; what lies in a folder that goes is not told by itself."""
+    rows = [line.split("\t", 2) for line in output.splitlines() if line.count("\t") >= 2]
+    told = {(kind, what): Remain(of=of, kind=Kind(kind), what=what) for of, kind, what in reversed(rows)}
+    files = {what for kind, what in told if kind == Kind.FILE}
+    return tuple(
+        remain
+        for (kind, what), remain in reversed(told.items())
+        if kind != Kind.FILE or not any(str(above) in files for above in PurePosixPath(what).parents)
+    )
+
+
+def removable(remains: Iterable[Remain]) -> tuple[Remain, ...]:
+    """Those that ``removal`` removes."""
+    return tuple(remain for remain in remains if remain.kind not in TOLD)
+
+
+def describe(remains: Sequence[Remain]) -> Iterator[str]:
+    """Every thing by its name, the installers first."""
+    named = [name for name in dict.fromkeys(remain.of for remain in remains) if name != installers.ANY]
+    yield f"left by {', '.join(named)}:" if named else "left by an installer that is not known:"
+    for kind, title in _TITLES.items():
+        if found := [remain for remain in remains if remain.kind is kind]:
+            yield f"  {title}:"
+            yield from (f"    {remain.what}" for remain in found)
+    yield from (f"  {name} goes by its own way alone; run there: {BY_NAME[name].away}" for name in named if BY_NAME[name].listed)
+
+
+def removal(host: str, remains: Sequence[Remain]) -> tuple[Change, ...]:
+    """Exactly what was told, in an order in which nothing comes back: units, processes, mounts, interfaces, rules, files."""
+
+    def each(kind: Kind, commands: str) -> str:
+        things = [remain.what for remain in remains if remain.kind is kind]
+        return f"set -- {sh(*things)}\n{commands}" if things else ""
+
+    steps = (
+        ("units", each(Kind.UNIT, text.UNITS), 300.0),
+        ("processes", _living() + _filled(text.KILL), 60.0),
+        ("mounts", each(Kind.MOUNT, text.UNMOUNT) + each(Kind.NAMESPACE, text.NAMESPACES), 60.0),
+        ("interfaces", each(Kind.INTERFACE, text.LINKS), 60.0),
+        ("rules", _rules([remain.what for remain in remains if remain.kind is Kind.RULES]), 60.0),
+        ("files", each(Kind.FILE, 'rm -rf --one-file-system -- "$@"\n'), 600.0),
+        ("systemd", "systemctl daemon-reload\n", 60.0),
+    )
+    return tuple(
+        Change(host=host, key=f"foreign/{name}", action=Action.DELETE, reason="left by another installer", commands=commands, deadline_s=deadline_s)
+        for name, commands, deadline_s in steps
+        if commands.strip()
+    )
+
+
+def _rules(rules: Sequence[str]) -> str:
+    legacy = [rule for rule in rules if "-legacy " in rule]
+    return (_filled(text.CLEAR_NFT) if len(legacy) < len(rules) else "") + (_filled(text.CLEAR_LEGACY) if legacy else "")
