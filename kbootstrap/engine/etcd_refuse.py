@@ -10,7 +10,9 @@ from kbootstrap.engine.etcd_snapshot import fingerprints
 from kbootstrap.engine.prepare import Prepared
 from kbootstrap.errors import ApplyError, ConnectError, PreflightError, Problem
 from kbootstrap.model.cluster import Host
+from kbootstrap.model.sealing import SealKey
 from kbootstrap.model.snapshot import Snapshot
+from kbootstrap.pki.sealing import Phase, phase
 from kbootstrap.plan import etcd_restore as words
 from kbootstrap.plan import etcd_restore_sh
 from kbootstrap.plan.etcd_restore import Restore, Seen
@@ -42,6 +44,19 @@ def foreign(prepared: Prepared, checked: Checked, *, believed: bool) -> None:
                 f"{checked.path} was taken under another {ca} ({found.cas[ca][0][:16]}; this PKI knows {', '.join(each[:16] for each in mine[ca])})"
             )
             raise PreflightError(what, hint="Restore the PKI directory of that time, too: invoke certs.check compares it with the hosts.")
+
+
+def sealed(prepared: Prepared, checked: Checked) -> SealKey | None:
+    """The retired key that must read again for what is restored; None where the present ones open it all, or nobody knows. PreflightError when the
+    key is not here: no API server could open a secret, nor would any become ready."""
+    needed = set(checked.sidecar.sealed_by if checked.sidecar else ()) - {key.fingerprint for key in prepared.pki.sealing.readers}
+    retired = [key for key in prepared.pki.sealing.retired if key.fingerprint in needed]
+    if lost := needed - {key.fingerprint for key in retired}:
+        what = f"the secrets in {checked.path} are sealed by a key that this PKI does not have ({', '.join(sorted(lost))}); nothing was changed"
+        raise PreflightError(what, hint="It is in the backups of that time (encryption.key): bring that PKI directory back: invoke certs.restore.")
+    if retired and (len(retired) > 1 or phase(prepared.pki.sealing) is not Phase.IDLE):
+        raise PreflightError(f"{checked.path} needs a retired key, while another is replaced; nothing was changed", hint="invoke secrets.rotate")
+    return next(iter(retired), None)
 
 
 def look(target: Restore, pool: Pool) -> dict[str, Seen]:
@@ -100,13 +115,15 @@ def others_begun(found: Mapping[str, Seen]) -> None:
         raise PreflightError("finish that one first; nothing was changed", problems=problems, hint="Or give it up: --replace keeps its data, too.")
 
 
-def explain(target: Restore, checked: Checked, *, quorum: bool) -> Iterator[str]:
+def explain(target: Restore, checked: Checked, *, quorum: bool, back: str = "") -> Iterator[str]:
     """What will happen, for who is asked."""
     side = checked.sidecar
     about = _about(side) if side else "nothing is known of it but its hash"
     yield f"{checked.path}: {about}"
     names = ", ".join(host.name for host in target.spec.masters)
     yield f"On {names}: API servers, controllers and etcd stop; etcd begins anew from it; all start again."
+    if back:
+        yield f"Its secrets are sealed by {back}, which was rotated out: it reads again. invoke secrets.rotate then ends it once more."
     yield "Whatever was written later is gone." + (" etcd has a quorum now: what it serves at this moment is given up." if quorum else "")
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
+from kbootstrap.catalog import paths
 from kbootstrap.engine import api, certs, cluster, health
 from kbootstrap.engine import etcd_refuse as refuse
 from kbootstrap.engine.apply import raise_together, run_steps
@@ -23,8 +24,11 @@ from kbootstrap.engine.run import Request
 from kbootstrap.errors import ApplyError, PreflightError, Problem, VerifyError
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Note, StageFinished, StageStarted
+from kbootstrap.model.plan import Action
 from kbootstrap.model.report import Result
-from kbootstrap.model.resource import Blob
+from kbootstrap.model.resource import Blob, File
+from kbootstrap.model.sealing import SealKey
+from kbootstrap.pki import sealing
 from kbootstrap.plan import etcd_restore as words
 from kbootstrap.plan import etcd_restore_sh as texts
 from kbootstrap.plan.etcd_restore import Counted, Phase, Restore, Seen
@@ -32,7 +36,9 @@ from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.lock import Owner
 from kbootstrap.remote.lock import hold as hold_host
 from kbootstrap.remote.pool import Pool
-from kbootstrap.store import clock, snapshots
+from kbootstrap.resources import file as file_kind
+from kbootstrap.resources.difference import Difference
+from kbootstrap.store import clock, pki_dir, snapshots
 from kbootstrap.store.lock import hold
 from kbootstrap.store.snapshots import Checked
 
@@ -71,12 +77,13 @@ def restore(request: Request, path: Path, asked: Asked) -> Outcome:
         checked = snapshots.check(path)
         prepared = certs.wants(known, issued(request.folder))
         refuse.foreign(prepared, checked, believed=asked.foreign)
+        back = refuse.sealed(prepared, checked)
         with request.connect(prepared) as pool:
-            return work(request, prepared, pool, checked, asked)
+            return work(request, prepared, pool, checked, asked, back=back)
 
 
-def work(request: Request, prepared: Prepared, pool: Pool, checked: Checked, asked: Asked) -> Outcome:
-    """``restore`` behind what needs no host. The caller holds the cluster's lock."""
+def work(request: Request, prepared: Prepared, pool: Pool, checked: Checked, asked: Asked, *, back: SealKey | None = None) -> Outcome:
+    """``restore`` behind what needs no host; *back* is the retired key that reads again. The caller holds the cluster's lock."""
     target = Restore(spec=prepared.spec, sha256=checked.sha256, size=checked.size)
     found = refuse.look(target, pool)
     goes_on = words.begun(found.values())
@@ -91,12 +98,20 @@ def work(request: Request, prepared: Prepared, pool: Pool, checked: Checked, ask
             raise PreflightError("etcd has a quorum: there is nothing to recover; nothing was changed", hint=hint)
         if not asked.replace:
             refuse.others_begun(found)
-        if not asked.confirm(tuple(refuse.explain(target, checked, quorum=quorum))):
+        if not asked.confirm(tuple(refuse.explain(target, checked, quorum=quorum, back=back.name if back else ""))):
             return Outcome(restore=target, applied=False)
     else:
         request.listener(Note(text=f"a restore of this snapshot is under way ({target.id}): going on where it stopped"))
     with _locked(request, pool, target):
+        prepared = _readmitted(request, prepared, back) if back else prepared
         return _Restoring(request=request, prepared=prepared, pool=pool, target=target, checked=checked).all(found)
+
+
+def _readmitted(request: Request, prepared: Prepared, key: SealKey) -> Prepared:
+    """*prepared* with *key* among those that read, on this machine's disk; masters get it before their API servers start."""
+    after = replace(prepared.pki, sealing=sealing.readmit(prepared.pki.sealing, key))
+    pki_dir.replace(request.folder.pki, prepared.pki, after, ())
+    return certs.wants(prepared, after)
 
 
 @contextmanager
@@ -135,6 +150,7 @@ class _Restoring:
         self._step("ETCD", masters, self._etcd)
         counted = self._step("KEYS", masters, lambda host, connection: self._counted(host, connection, alone=alone))
         self._same(counted)
+        self._step("SEALING", masters, self._sealing)
         self._step("CONTROL_PLANE", masters, lambda host, connection: self._run(connection, "apiserver", texts.api(host), STEP_S))
         self._step("CONTROLLERS", masters, lambda host, connection: self._run(connection, "controllers", texts.controllers(), STEP_S))
         results = self._verified()
@@ -169,6 +185,13 @@ class _Restoring:
     def _etcd(self, host: Host, connection: Connection) -> None:
         self._run(connection, "start", texts.start(), STEP_S)
         self._run(connection, "serving", texts.serving(host), STEP_S)
+
+    def _sealing(self, host: Host, connection: Connection) -> None:
+        """The API server gets every key that what was restored may be sealed by; one that was never installed is left to ``cluster.up``."""
+        want = next(r for r in self.prepared.desired.resources(host.name) if isinstance(r, File) and r.name == paths.ENCRYPTION_CONFIG)
+        order = file_kind.commands(want, Difference(action=Action.UPDATE, reason="restored"))
+        text = f"if [ ! -e {want.name} ]; then head -c {len(order.payload)} >/dev/null; else\n{order.text}fi\n"
+        run_steps(connection, [("etcd.restore/sealing", text, STEP_S)], order.payload, self.request.listener)
 
     def _counted(self, host: Host, connection: Connection, *, alone: bool) -> Counted | None:
         """What the member of *host* holds, which must be all of the snapshot. *alone*: nobody has written yet, so nothing more, either; None else."""

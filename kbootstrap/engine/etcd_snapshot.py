@@ -90,6 +90,7 @@ def stream(
         path = folder / f"{known.spec.name}-{now:%Y%m%dT%H%M%SZ}-{said.revision}{snapshots.SUFFIX}"
         kept = snapshots.receive(path, lines, size=int(size), sha256=sha256, seal=seal)
         running.finish()
+    pki = _own(known.folder, listener)
     sidecar = Snapshot(
         cluster=known.spec.name,
         cluster_id=known.state.cluster_id,
@@ -100,7 +101,8 @@ def stream(
         keys=said.keys,
         size=kept.size,
         sha256=kept.sha256,
-        cas=_trusted(known.folder, listener),
+        cas=fingerprints(pki),
+        sealed_by=tuple(key.fingerprint for key in pki.sealing.sealed),
         taken=now.isoformat(timespec="seconds"),
         by=Owner.here("").who,
         host=connection.host,
@@ -116,10 +118,10 @@ def fingerprints(pki: Pki, *, former: bool = False) -> Mapping[str, tuple[str, .
     return {name: tuple(inspect.fingerprint(one) for text in found for one in inspect.blocks(text)) for name, found in texts.items()}
 
 
-def _trusted(folder: Folder, listener: Listener) -> Mapping[str, tuple[str, ...]]:
+def _own(folder: Folder, listener: Listener) -> Pki:
     """A sealed PKI directory without its passphrase is no reason not to have a backup."""
     try:
-        return fingerprints(pki_dir.load(folder.pki))
+        return pki_dir.load(folder.pki)
     except PkiError as error:
-        listener(Note(text=f"the sidecar does not name the CAs: {error.message}", warning=True))
-        return {}
+        listener(Note(text=f"the sidecar names neither CAs nor the key of secrets: {error.message}", warning=True))
+        return Pki()

@@ -13,7 +13,8 @@ PAGE_BYTES: Final = 512  # a database is whole pages of at least this size, so t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """*cluster_id* is of ``state.yml``, *etcd_cluster_id* etcd's own. *cas*: CA → fingerprints of all that were trusted. *taken*: ISO 8601, UTC.
+    """*cluster_id* is of ``state.yml``, *etcd_cluster_id* etcd's own. *cas*: CA → fingerprints of all that were trusted, *sealed_by* of the
+    keys that its secrets may be sealed by; both empty where the PKI could not be read. *taken*: ISO 8601, UTC.
 
     *quorum*: read from a member that had one; a survivor's may lack what the majority had agreed to last.
     """
@@ -28,6 +29,7 @@ class Snapshot:
     size: int
     sha256: str
     cas: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sealed_by: tuple[str, ...] = ()
     taken: str = ""
     by: str = ""
     host: str = ""
@@ -43,7 +45,8 @@ def parse(text: bytes) -> Snapshot:
     try:
         found = json.loads(text)
         cas = {str(name): tuple(map(str, each)) for name, each in found.pop("cas").items()}
-        return Snapshot(cas=cas, **found)
+        sealed_by = tuple(map(str, found.pop("sealed_by", ())))
+        return Snapshot(cas=cas, sealed_by=sealed_by, **found)
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"no sidecar of a snapshot: {error}") from None
 
