@@ -24,3 +24,4 @@ class Cause:
     what: str
     hint: str
     line: str = ""
+    symptom: bool = False  # it tells of another's fault

@@ -42,7 +42,7 @@ def _cause(row: Row, match: re.Match[str], host: str, unit: str, line: str) -> C
     same = {"flag": found.get("single", ""), "why": found.get("strict", ""), "node": found.get("other", "otherwise")}
     values = {"port": "", "address": "", "file": "a file of its own", "then": "see its line", "image": "", "program": "see its line"} | same | found
     values |= {"host": host, "unit": unit}
-    return Cause(id=row.id, what=row.what.format(**values).strip(), hint=row.hint.format(**values), line=line.strip()[:400])
+    return Cause(id=row.id, what=row.what.format(**values).strip(), hint=row.hint.format(**values), line=line.strip()[:400], symptom=row.symptom)
 
 
 def stands_out(words: Sequence[str], count: int = 3) -> tuple[str, ...]:

@@ -45,5 +45,9 @@ class Folder:
         return self.root / "pins.yml"
 
     @property
+    def autopsies(self) -> Path:
+        return self.root / "autopsy"
+
+    @property
     def snapshots(self) -> Path:
         return self.root / "snapshots"

@@ -13,6 +13,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final, NoReturn, ParamSpec, TypeVar
 
@@ -33,6 +34,8 @@ READER_GONE = 141  # as a program that SIGPIPE ended
 _OF_THE_MACHINE: Final = frozenset(  # a full disk or a forbidden folder of the operator's is no bug
     (errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOTDIR, errno.EISDIR, errno.EIO)
 )
+
+_LOOK: ContextVar[Callable[[KbError, str], None] | None] = ContextVar("look")
 
 CLUSTER_HELP = "folder below inventory/; by default the only one there (example aside), or KB_CLUSTER"
 JSON_HELP = "machine-readable output"
@@ -95,7 +98,8 @@ def reported(body: Callable[P, R]) -> Callable[P, R]:
         wanted = options.pop(_timings.OPTION, "")
         _explained(lambda: _timings.refuse_unfit(wanted))
         with _timings.recording(wanted, complain), _passphrase.offered(*words):
-            return _explained(lambda: body(*args, **options))
+            _LOOK.set(None)
+            return _explained(lambda: body(*args, **options), f"{body.__module__.rpartition('.')[2]}.{body.__name__}")
 
     more = {**added, _timings.OPTION: ""}.items()
     extra = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default) for name, default in more]
@@ -103,10 +107,29 @@ def reported(body: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
-def _explained(body: Callable[[], R]) -> R:
+def examined_by(look: Callable[[KbError, str], None]) -> None:
+    """The task that runs has hosts: when it fails, *look* (error, command) finds out why."""
+    _LOOK.set(look)
+
+
+def _examine(error: KbError, command: str) -> None:
+    """An autopsy is a help: where it fails itself, the error is told without it, and why there is none."""
+    look = _LOOK.get(None)
+    if look is None:
+        return
+    try:
+        look(error, command)
+    except KeyboardInterrupt:
+        complain("no autopsy: interrupted")
+    except (KbError, OSError) as other:
+        complain(f"no autopsy: {other}")
+
+
+def _explained(body: Callable[[], R], command: str = "") -> R:
     try:
         return body()
     except KbError as error:
+        _examine(error, command)
         complain(block(error))
         raise Exit(code=error.exit_code) from None
     except KeyboardInterrupt:
@@ -138,8 +161,11 @@ def _bug(error: Exception) -> NoReturn:
 
 def block(error: KbError) -> str:
     """An error as a person reads it: what, every problem, the next command."""
-    lines = [f"error: {error}", *(f"  {problem}" for problem in error.problems), *([f"  {error.hint}"] if error.hint else [])]
-    return "\n".join(lines)
+    lines = [str(error), *map(str, error.problems)]
+    lines += ["Why:", *(f"  {cause}".replace("\n", "\n  ") for cause in error.causes)] if error.causes else []
+    lines += [error.hint] if error.hint else []
+    lines += [f"All that was seen, without secrets: {error.bundle}"] if error.bundle else []
+    return "error: " + "\n".join(lines).replace("\n", "\n  ")
 
 
 def _save_trace() -> str:

@@ -8,10 +8,11 @@ from contextlib import contextmanager, nullcontext
 
 from rich.console import Console
 
+from kbootstrap.engine import autopsy
 from kbootstrap.engine.prepare import Prepared
 from kbootstrap.engine.run import Outcome, Request
 from kbootstrap.engine.timing import span
-from kbootstrap.errors import ConnectError, Problem, VerifyError
+from kbootstrap.errors import ConnectError, KbError, Problem, VerifyError
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Note, silent
 from kbootstrap.model.plan import Plan
@@ -23,7 +24,7 @@ from kbootstrap.report import data, text
 from kbootstrap.report.live import Live
 from kbootstrap.store.folder import Folder
 from kbootstrap.tasks import _timings
-from kbootstrap.tasks._common import Passwords, say
+from kbootstrap.tasks._common import Passwords, block, complain, examined_by, say
 from kbootstrap.tasks._passphrase import asking_aside
 from kbootstrap.tasks._runner import in_hand
 
@@ -54,6 +55,12 @@ def open_(
 
         return Pool(prepared.spec.hosts, dial, on_stop=stopped)
 
+    def look(error: KbError, command: str) -> None:
+        if autopsy.worth(error):
+            complain("Looking for the cause …")
+            autopsy.examine(folder, pool, error, command=command, block=block)
+
+    examined_by(look)
     with nullcontext() if quiet else live, asking_aside(aside):
         yield Request(folder=folder, listener=listener, connect=pool, confirm=asked, limit=limit, only=only, deep=deep, take_lock=take_lock)
 

@@ -1,4 +1,4 @@
-"""Gates on a real shell: patient while systemd works, content once the condition holds, and an autopsy when it does not."""
+"""Gates on a real shell: patient while systemd works, content once the condition holds, and word of the units when it does not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ systemctl() {{
   *) echo "Id=x.service ActiveState=activating" ;;
   esac
 }}
-journalctl() {{ echo "panic: no such file"; }}
 """
 
 
@@ -45,13 +44,12 @@ def test_it_does_not_ask_the_old_process_while_a_restart_is_queued(tmp_path: Pat
 
 
 @pytest.mark.parametrize("jobs", ["", "7\n" * 1000])
-def test_time_up_is_a_failure_with_the_units_state_and_last_words(tmp_path: Path, jobs: str) -> None:
+def test_time_up_is_a_failure_with_the_last_answer_and_the_units_states(tmp_path: Path, jobs: str) -> None:
     began = time.monotonic()
     code, lines = run(tmp_path, "echo connection refused; false", jobs=jobs, deadline_s=1)
     assert code == 1
     assert lines[0] == ("x-answers: systemd is still at work" if jobs else "x-answers: connection refused")
-    assert lines.count("panic: no such file") == 2
-    assert any("ActiveState=activating" in line for line in lines)
+    assert len([line for line in lines if "ActiveState=activating" in line]) == 2
     assert time.monotonic() - began < 20
 
 

@@ -1,7 +1,7 @@
 """Health gates: sh text that waits on the host until something is healthy, and tells the autopsy when it does not become so.
 
 A gate ends with 0 once its condition holds and systemd has no job left for the units: while a restart is queued, the old process still answers.
-Otherwise it prints the unit's state, its last log lines and the last answer of the condition.
+Otherwise it prints the last answer of the condition and the units' states; their last words are the autopsy's (``engine/autopsy.py``).
 """
 
 from __future__ import annotations
@@ -15,6 +15,14 @@ from kbootstrap.model.plan import Gate
 
 SOFT_S = 60  # how long a gate waits for what it does not insist on
 
+AUTOPSY = """\
+echo "{label}: $out" | tail -n 4
+for u in {units}; do
+  systemctl show -p Id,ActiveState,SubState,Result,NRestarts --value "$u" | tr '\\n' ' '; echo
+done
+"""
+"""What a gate says when its condition does not come true: ``$out``, then each unit's state."""
+
 _WAIT = """\
 exec </dev/null
 end=$(( $(date +%s) + {deadline_s} ))
@@ -26,18 +34,14 @@ while :; do
   [ "$(date +%s)" -lt "$end" ] || break
   sleep 0.2
 done
-echo "{label}: $out" | tail -n 4
-for u in {units}; do
-  systemctl show -p Id,ActiveState,SubState,Result,NRestarts --value "$u" | tr '\\n' ' '; echo
-  journalctl -u "$u" -n 8 --no-pager -o cat 2>/dev/null | cut -c1-400
-done
-exit 1
+{autopsy}exit 1
 """
 
 
 def wait(label: str, condition: str, units: Sequence[str], deadline_s: int = 120, *, then: str = "") -> Gate:
     """A gate that polls *condition* (sh text) five times a second, and once it holds runs *then*."""
-    text = _WAIT.format(label=label, condition=condition, units=" ".join(units), deadline_s=deadline_s, then=then)
+    names = " ".join(units)
+    text = _WAIT.format(condition=condition, units=names, deadline_s=deadline_s, then=then, autopsy=AUTOPSY.format(label=label, units=names))
     return Gate(name=label, text=text, deadline_s=deadline_s + SOFT_S + 30)
 
 
