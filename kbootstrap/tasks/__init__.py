@@ -1,8 +1,8 @@
 """Every command, a module per namespace, a function per command. Thin: options in, a call of the engine, text and an exit code out.
 
 May import anything; only ``lab.py`` and ``demo.py`` import the lab. To add a command: one function here, decorated with ``@task`` and
-``@reported`` (which adds ``--timings``, and ``--passphrase-file`` beside ``--cluster``), with help for every option. What is heavy is imported
-inside the function, so that ``--list`` stays quick.
+``@reported`` (which adds ``--timings``, ``--forks`` where hosts are contacted, and ``--passphrase-file`` beside ``--cluster``), with help for every
+option. What is heavy is imported inside the function, so that ``--list`` stays quick.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from invoke.collection import Collection
 from invoke.tasks import Task
 
 from kbootstrap.tasks import (
+    _forks,
     _passphrase,
     _timings,
     artifacts,
@@ -48,5 +49,7 @@ def _explain_common(task: Task[Any]) -> None:
     """Help for the options that ``@reported`` adds."""
     there = task.argspec(task.body).parameters
     task.help |= {option: text for option, text in _passphrase.HELP.items() if option in there and option not in task.help}
+    if _forks.OPTION in there:
+        task.help[_forks.OPTION] = _forks.HELP
     task.help[_timings.OPTION] = _timings.HELP
     task.optional = (*task.optional, _timings.OPTION)

@@ -22,7 +22,7 @@ from invoke.exceptions import Exit
 from kbootstrap.errors import InventoryError, KbError, PrivilegeError, UsageError
 from kbootstrap.model.cluster import Host
 from kbootstrap.store.folder import Folder
-from kbootstrap.tasks import _passphrase, _timings
+from kbootstrap.tasks import _forks, _passphrase, _timings
 from kbootstrap.tasks._runner import in_hand
 
 P = ParamSpec("P")
@@ -85,7 +85,8 @@ def ask(question: str) -> str:
 def reported(body: Callable[P, R]) -> Callable[P, R]:
     """Show a KbError as one block on stderr and end with its exit code; a bug as one line and the path of its trace (exit 70).
 
-    Every task gets the option ``--timings`` by it, and one that is about a cluster those of ``_passphrase``, if it has none that are called so.
+    Every task gets the option ``--timings`` by it, one that contacts hosts ``--forks``, and one that is about a cluster those of ``_passphrase``, if
+    it has none that are called so.
     """
     given = inspect.signature(body)
     parameters = given.parameters
@@ -96,12 +97,15 @@ def reported(body: Callable[P, R]) -> Callable[P, R]:
         options: dict[str, Any] = dict(kwargs)
         words = [options.pop(name, default) if name in added else default for name, default in _passphrase.OPTIONS.items()]
         wanted = options.pop(_timings.OPTION, "")
+        forks = options.pop(_forks.OPTION, _forks.DEFAULT)
         _explained(lambda: _timings.refuse_unfit(wanted))
-        with _timings.recording(wanted, complain), _passphrase.offered(*words):
+        _explained(lambda: _forks.refuse_unfit(forks))
+        with _timings.recording(wanted, complain), _passphrase.offered(*words), _forks.given(forks):
             _LOOK.set(None)
             return _explained(lambda: body(*args, **options), f"{body.__module__.rpartition('.')[2]}.{body.__name__}")
 
-    more = {**added, _timings.OPTION: ""}.items()
+    at_once = {_forks.OPTION: _forks.DEFAULT} if _forks.BESIDE in parameters else {}
+    more = {**added, **at_once, _timings.OPTION: ""}.items()
     extra = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default) for name, default in more]
     run.__signature__ = given.replace(parameters=[*parameters.values(), *extra])  # type: ignore[attr-defined]  # where invoke looks for options
     return run

@@ -23,7 +23,7 @@ from kbootstrap.remote.ssh import connect
 from kbootstrap.report import data, text
 from kbootstrap.report.live import Live
 from kbootstrap.store.folder import Folder
-from kbootstrap.tasks import _timings
+from kbootstrap.tasks import _forks, _timings
 from kbootstrap.tasks._common import Passwords, block, complain, examined_by, say
 from kbootstrap.tasks._passphrase import asking_aside
 from kbootstrap.tasks._runner import in_hand
@@ -53,7 +53,7 @@ def open_(
             with span(listener, "connect", host.name):
                 return connect(host, known_hosts=folder.known_hosts, password=passwords.of(host))
 
-        return Pool(prepared.spec.hosts, dial, on_stop=stopped)
+        return Pool(prepared.spec.hosts, dial, forks=_forks.number(), on_stop=stopped)
 
     def look(error: KbError, command: str) -> None:
         if autopsy.worth(error):
