@@ -44,7 +44,7 @@ def hostname(connection: Connection) -> str:
 
 
 def test_a_dead_and_a_slow_one_hold_nobody(farm: Farm, no_agent: None) -> None:
-    """Of three forks one waits for the dead host, one for the slow one, and the third does all the rest. The slow one ends only when all others have."""
+    """Of three forks one waits for the dead host, one for the slow one, and the third does all the rest. The slow one is the last to end."""
     with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel answers for it, its sshd never does
         dead = a_host(farm, "dead", silent.getsockname()[1])
         others, lock = threading.Event(), threading.Lock()
