@@ -13,10 +13,12 @@ from kbootstrap.remote.local import LocalConnection
 SYSTEMD = """\
 systemctl() {{
   case "$*" in
+  'show -p NRestarts --value '*) if [ -e {looping} ]; then echo >>{looping}; wc -l <{looping}; else echo 0; fi ;;
   'show -p Job --value '*) [ ! -s {jobs} ] || {{ sed -n 1p {jobs}; sed -i 1d {jobs}; }} ;;
   *) echo "Id=x.service ActiveState=activating" ;;
   esac
 }}
+journalctl() {{ cat {looping}.words; }}
 """
 
 
@@ -24,7 +26,8 @@ def run(tmp_path: Path, condition: str, *, jobs: str = "", deadline_s: int = 20,
     """Exit code and output of a gate, as a change's step runs it, with a payload that is not its own."""
     (tmp_path / "jobs").write_text(jobs)
     gate = gates.wait("x-answers", condition, ["x.service", "y.service"], deadline_s, then=then)
-    running = LocalConnection().run(f"set -e\n{SYSTEMD.format(jobs=tmp_path / 'jobs')}{gate.text}", payload=(b"the others' payload",))
+    systemd = SYSTEMD.format(jobs=tmp_path / "jobs", looping=tmp_path / "looping")
+    running = LocalConnection().run(f"set -e\n{systemd}{gate.text}", payload=(b"the others' payload",))
     lines = [line.decode() for line in running.lines()]
     return running.finish().exit_code, lines
 
@@ -51,6 +54,16 @@ def test_time_up_is_a_failure_with_the_last_answer_and_the_units_states(tmp_path
     assert lines[0] == ("x-answers: systemd is still at work" if jobs else "x-answers: connection refused")
     assert len([line for line in lines if "ActiveState=activating" in line]) == 2
     assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize(("words", "early"), [("Error: unknown flag: --bogus", True), ("connection refused", False)])
+def test_a_unit_that_ends_again_and_again_is_waited_for_only_where_that_may_help(tmp_path: Path, words: str, early: bool) -> None:
+    (tmp_path / "looping").touch()
+    (tmp_path / "looping.words").write_text(f"{words}\n")
+    began = time.monotonic()
+    code, lines = run(tmp_path, "echo no; false", deadline_s=1000 if early else 8)
+    assert (code, lines[0]) == (1, "x-answers: no")
+    assert early or time.monotonic() - began > 7
 
 
 def test_a_condition_cannot_read_what_is_meant_for_others(tmp_path: Path) -> None:

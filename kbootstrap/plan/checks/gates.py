@@ -23,10 +23,23 @@ done
 """
 """What a gate says when its condition does not come true: ``$out``, then each unit's state."""
 
+# What no patience mends: a unit that ended for one of these again and again does so the next time, too.
+_RESTARTS = 5
+_HOPELESS = (
+    "unknown flag|flag provided but not defined|status=203/EXEC|cannot statx? .*No such file|address already in use|[Nn]o space left on device"
+    "|private key does not match|failed to find any PEM data"
+)
+
 _WAIT = """\
 exec </dev/null
-end=$(( $(date +%s) + {deadline_s} ))
+restarts() {{ systemctl show -p NRestarts --value {units} | awk '{{ n += $1 }} END {{ print n + 0 }}'; }}
+end=$(( $(date +%s) + {deadline_s} )) polls=0 first=$(restarts)
 while :; do
+  if [ $(( polls += 1 )) -ge 10 ]; then
+    polls=0 now=$(restarts)
+    [ "$now" -ge "$first" ] || first=$now
+    [ $(( now - first )) -lt {restarts} ] || ! journalctl --since -10s --no-pager -o cat {of_units} 2>/dev/null | grep -qE '{hopeless}' || break
+  fi
   case "$(systemctl show -p Job --value {units})" in
     *[0-9]*) out='systemd is still at work' ;;
     *) out=$( {condition} 2>&1 ) && {{ {then} exit 0; }} ;;
@@ -39,9 +52,12 @@ done
 
 
 def wait(label: str, condition: str, units: Sequence[str], deadline_s: int = 120, *, then: str = "") -> Gate:
-    """A gate that polls *condition* (sh text) five times a second, and once it holds runs *then*."""
+    """A gate that polls *condition* (sh text) five times a second, and once it holds runs *then*. It gives up early where a unit ends
+    again and again for what no patience mends."""
     names = " ".join(units)
-    text = _WAIT.format(condition=condition, units=names, deadline_s=deadline_s, then=then, autopsy=AUTOPSY.format(label=label, units=names))
+    patience = {"restarts": _RESTARTS, "hopeless": _HOPELESS, "of_units": " ".join(f"-u {unit}" for unit in units)}
+    autopsy = AUTOPSY.format(label=label, units=names)
+    text = _WAIT.format(condition=condition, units=names, deadline_s=deadline_s, then=then, autopsy=autopsy, **patience)
     return Gate(name=label, text=text, deadline_s=deadline_s + SOFT_S + 30)
 
 
