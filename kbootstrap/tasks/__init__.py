@@ -25,6 +25,7 @@ from kbootstrap.tasks import (
     inventory,
     kubeconfig,
     lab,
+    node,
     ports,
     preflight,
     report,
@@ -32,7 +33,7 @@ from kbootstrap.tasks import (
     secrets,
 )
 
-MODULES = (artifacts, certs, cluster, demo, etcd, firewall, inventory, kubeconfig, lab, ports, preflight, report, role, secrets)
+MODULES = (artifacts, certs, cluster, demo, etcd, firewall, inventory, kubeconfig, lab, node, ports, preflight, report, role, secrets)
 
 
 def collection() -> Collection:

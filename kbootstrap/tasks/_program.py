@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from kbootstrap.tasks._common import READER_GONE, block, complain, reader_gone
 from kbootstrap.tasks._runner import runner
 
 _HELP: Final = ("--help", "-h")
+_OF_HOSTS: Final = "node."
 _TAKE_THE_REST: Final = ("lab.ssh",)  # others would drop what follows --
 
 
@@ -43,10 +45,19 @@ class CommandLine(Program):
     def normalize_argv(self, argv: list[str] | None) -> None:
         """``lab.ssh --help`` is ``--help lab.ssh``: a task that still lacks a positional value would take ``--help`` for it."""
         super().normalize_argv(argv)
+        self.argv = self._names_together(self.argv)
         end = self.argv.index("--") if "--" in self.argv else len(self.argv)
         place = next((index for index, token in enumerate(self.argv[:end]) if token in _HELP), 0)
         if tasks := [token for token in self.argv[1:place] if token in self._names]:
             self.argv = [self.argv[0], "--help", tasks[-1]]
+
+    def _names_together(self, argv: list[str]) -> list[str]:
+        """``node.remove m4 m5`` is ``node.remove --names m4,m5``: for invoke the second word would be another task."""
+        found, place = list(argv), next((index for index, token in enumerate(argv) if token.startswith(_OF_HOSTS)), len(argv))
+        words = list(itertools.takewhile(lambda token: not token.startswith("-") and token not in self._names, argv[place + 1 :]))
+        if words:
+            found[place + 1 : place + 1 + len(words)] = ["--names", ",".join(words)]
+        return found
 
     def parse_core(self, argv: list[str] | None) -> None:
         with self._explained():

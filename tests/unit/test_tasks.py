@@ -50,6 +50,7 @@ WANTED = {
     "inventory": {"check", "from_ansible", "from_vagrant", "new", "schema", "show", "trust"},
     "kubeconfig": {"admin", "check", "install", "merge", "remove", "user", "write"},
     "lab": {"down", "ssh", "status", "up"},
+    "node": {"drain", "reboot", "remove", "replace", "uncordon"},
     "preflight": {"list", "run"},
     "report": {"html"},
     "role": {"apply", "plan"},
