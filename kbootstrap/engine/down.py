@@ -78,7 +78,7 @@ def read_ledger(connection: Connection) -> Ledger:
 def _refuse_others(ledgers: dict[str, Ledger], cluster_id: str) -> None:
     foreign = {name: ledger for name, ledger in ledgers.items() if not ledger.empty and ledger.cluster_id != cluster_id}
     if foreign:
-        hint = "Use that cluster's inventory (its state.yml names the id), or leave the host out with --limit."
+        hint = "Use that cluster's inventory (state.yml names the id); if it is given up: invoke cluster.down --foreign. Or leave it out: --limit."
         problems = [Problem(where=n, what=f"belongs to another cluster, «{ledger.cluster}» ({ledger.cluster_id})") for n, ledger in foreign.items()]
         raise PreflightError(f"{len(foreign)} host(s) are not this cluster's; nothing was changed", problems=problems, hint=hint)
 
@@ -89,10 +89,15 @@ def leave_host(request: Request, connection: Connection, host: Host, ledger: Led
     with hold_host(connection, Owner.here("cluster.down"), take=request.take_lock):
         if not ledger.empty:
             way = leave(host.name, ledger, sysctl=host.host.sysctl)
-            said = _summary(way, _run(connection, way.changes, request.listener))
+            said = _summary(way, run(connection, way.changes, request.listener))
             _short(connection, FORGET)
-    _short(connection, _SWEEP)
+    sweep(connection)
     return said
+
+
+def sweep(connection: Connection) -> None:
+    """What this run left in the host's memory."""
+    _short(connection, _SWEEP)
 
 
 def _short(connection: Connection, text: str) -> None:
@@ -101,7 +106,7 @@ def _short(connection: Connection, text: str) -> None:
         raise ApplyError(f"the last traces do not go: {stderr.strip()[-300:]}", host=connection.host, hint=AGAIN)
 
 
-def _run(connection: Connection, changes: Sequence[Change], listener: Listener) -> list[str]:
+def run(connection: Connection, changes: Sequence[Change], listener: Listener) -> list[str]:
     """Every change is tried, so that one obstacle shows up with all others; ApplyError names them. Gives what the host says that stays."""
     marker = entropy.marker()
     steps = [(change.key, f"set -e\n{change.commands}", change.deadline_s) for change in changes]

@@ -11,7 +11,7 @@ import os
 import shutil
 import stat
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -24,6 +24,7 @@ from kbootstrap.store.entropy import SystemEntropy
 from kbootstrap.store.folder import Folder
 
 ANOTHER: Final = "A backup replaces nothing: say another file with --to."
+_MOST: Final = 1 << 30  # it is sealed as one piece, in memory
 _NOTE: Final = "kbootstrap backup of "
 
 
@@ -35,22 +36,23 @@ class Member:
     mode: int
 
 
-def write(folder: Folder, target: Path, passphrase: bytes, *, now: datetime, cost: int = seal.COST) -> int:
+def write(folder: Folder, target: Path, passphrase: bytes, also: Sequence[Path] = (), *, now: datetime, cost: int = seal.COST) -> int:
     """Write the archive of *folder* to the new file *target*; how many files are in it. The caller holds the cluster's lock.
 
-    UsageError when *target* is there; PkiError when there is no PKI, and when what was read back is not what was written; then no archive is left.
+    *also*: more files of that folder. UsageError when *target* is there; PkiError when there is no PKI, and when what was read back is not what
+    was written; then no archive is left.
     """
     if not folder.pki.is_dir():
         raise PkiError(f"{folder.pki} holds no certificates yet: there is nothing to keep")
     pki_journal.finish(folder.pki, previous=layout.PREVIOUS)
-    members = _collect(folder)
+    members = _collect(folder, also)
     lock = seal.Lock(note=f"{_NOTE}{folder.name}, {now:%Y-%m-%d %H:%M} UTC", salt=SystemEntropy().random(16), cost=cost)
     try:
         files.create_secret(target, seal.close(lock, passphrase, _pack(members), SystemEntropy()))
     except FileExistsError:
         raise UsageError(f"{target} exists; nothing was written", hint=ANOTHER) from None
     files.sync([target.resolve().parent])
-    if read(target, passphrase) != _collect(folder):
+    if read(target, passphrase) != _collect(folder, also):
         target.unlink()
         raise PkiError(f"{target} was read back, and is not what was written; it was removed", hint="Look after that disk, and run it again.")
     return len(members)
@@ -79,6 +81,14 @@ def read(source: Path, passphrase: bytes) -> Mapping[str, Member]:
                 raise PkiError(f"{source}: {info.name} is no file that a backup may hold")
             found[info.name] = Member(content=content.read(), mode=info.mode)
     return found
+
+
+def arrive(members: Mapping[str, Member], root: Path) -> int:
+    """``restore`` into a folder that holds no cluster yet. UsageError, and nothing written, where one is; the very same one is no error."""
+    there = {name: (root / name).is_file() and (root / name).read_bytes() == member.content for name, member in members.items()}
+    if (root / "cluster.yml").exists() and not all(there.values()):
+        raise UsageError(f"{root} holds a cluster already; nothing was written", hint="Say another folder with --to, or move that one away.")
+    return restore(members, root)
 
 
 def restore(members: Mapping[str, Member], root: Path) -> int:
@@ -121,8 +131,11 @@ def _whole_pki(root: Path, members: Mapping[str, Member]) -> None:
         files.sync([root])
 
 
-def _collect(folder: Folder) -> dict[str, Member]:
-    return {path.relative_to(folder.root).as_posix(): _member(path) for path in sorted(_paths(folder))}
+def _collect(folder: Folder, also: Sequence[Path]) -> dict[str, Member]:
+    paths = sorted({*_paths(folder), *also})
+    if sum(path.stat().st_size for path in paths) > _MOST:
+        raise UsageError(f"more than {_MOST >> 20} MiB do not go into one sealed file", hint="Leave the snapshot out, and keep it by itself.")
+    return {path.relative_to(folder.root).as_posix(): _member(path) for path in paths}
 
 
 def _paths(folder: Folder) -> Iterator[Path]:

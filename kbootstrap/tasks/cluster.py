@@ -11,10 +11,13 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from kbootstrap.errors import UsageError, VerifyError
+from kbootstrap.tasks._cluster_moving import export, import_
 from kbootstrap.tasks._common import CLUSTER_HELP, JSON_HELP, ask, find_folder, reported, say
 
 if TYPE_CHECKING:
     from kbootstrap.model.plan import Plan
+
+__all__ = ("down", "export", "import_", "plan", "status", "up", "verify")
 
 CHANGES = 10  # exit code: there is something to do
 
@@ -144,18 +147,28 @@ def status(_: Context, cluster: str = "", json: bool = False, ask_sudo_password:
 
 @task(
     auto_shortflags=False,
-    help={k: v for k, v in _COMMON.items() if k not in ("only", "deep", "json")} | {"yes": "do not ask for the cluster's name", **_TAKE_LOCK},
+    help={k: v for k, v in _COMMON.items() if k not in ("only", "deep", "json")}
+    | {
+        "yes": "do not ask for the cluster's name; with --foreign: the first of two answers",
+        "foreign": "instead: list what other installers or a given-up cluster left on hosts that are not this cluster's, ask twice, remove just that",
+        "name": "with --foreign: the second answer, the cluster's name (the host's where only one has something)",
+        **_TAKE_LOCK,
+    },
 )
 @reported
 def down(
-    _: Context, cluster: str = "", limit: str = "", yes: bool = False, take_lock: bool = False,
+    _: Context, cluster: str = "", limit: str = "", foreign: bool = False, yes: bool = False, name: str = "", take_lock: bool = False,
     ask_sudo_password: bool = False, sudo_password_fd: int = -1,
 ) -> None:  # fmt: skip
-    """Remove from the hosts exactly what was installed, its data included. Asks for the cluster's name."""
+    """Remove from the hosts exactly what was installed, its data included, and prove it. Asks for the cluster's name."""
     from kbootstrap.engine import down as leaving
-    from kbootstrap.tasks import _request
+    from kbootstrap.tasks import _cluster_foreign, _request
 
     folder = find_folder(cluster)
+    if foreign:
+        with _request.open_(folder, quiet=False, ask=ask_sudo_password, fd=sudo_password_fd, limit=_list(limit), take_lock=take_lock) as request:
+            _cluster_foreign.remove(request, yes=yes, name=name)
+        return
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError("cluster.down destroys the cluster and its data", hint="Say --yes when there is no terminal to ask on.")
