@@ -12,7 +12,7 @@ from kbootstrap.model.cluster import Host
 from kbootstrap.plan.checks.gates import kubectl
 from kbootstrap.resources.difference import sh
 
-CORDONED_BY: Final = "kbootstrap/cordoned-by"
+CORDONED_BY: Final = "kbootstrap.io/cordoned-by"
 """The node's annotation that tells which command cordoned it and will take that back. A cordon without it is the operator's, and stays."""
 
 DEADLINE_S: Final = 300.0
