@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kbootstrap.engine import api, bindings, confirm, etcd, flow, gather, health, ports, preflight, workload
+from kbootstrap.engine import api, bindings, confirm, endpoint, etcd, flow, gather, health, ports, preflight, workload
 from kbootstrap.engine.apply import Applying, apply, raise_together
 from kbootstrap.engine.execute import execute
 from kbootstrap.engine.prepare import Prepared, prepare
@@ -110,6 +110,7 @@ def up(request: Request) -> Outcome:
                 results = _checked(request, prepared, pool, picture, full=False, settle=True)
                 return Outcome(prepared=prepared, picture=picture, applied=False, results=results)
             bindings.require(prepared, picture.plan)
+            endpoint.require(prepared, pool, picture.plan)
             if not _opens(picture):
                 _reachable(request, prepared, pool, picture)
             if not request.confirm(picture.plan):

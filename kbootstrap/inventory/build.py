@@ -11,6 +11,7 @@ from kbootstrap.inventory.layers import entries, host_names, layers_of, merge, s
 from kbootstrap.inventory.schema import ClusterFile
 from kbootstrap.model.cluster import (
     Artifacts,
+    Audit,
     Bastion,
     Certificates,
     ClusterSpec,
@@ -23,6 +24,7 @@ from kbootstrap.model.cluster import (
     Kubelet,
     Network,
     NodeFailure,
+    PodSecurity,
     Preflight,
     Proxy,
     Role,
@@ -52,6 +54,8 @@ def build(file: ClusterFile, folder: Path) -> ClusterSpec:
         node_failure=NodeFailure(**values.get("node_failure", {})),
         etcd=Etcd(**values.get("etcd", {})),
         certificates=Certificates(**_with_path(values.get("certificates", {}), "passphrase_file", folder)),
+        audit=Audit(**values.get("audit", {})),
+        pod_security=PodSecurity(**values.get("pod_security", {})),
         artifacts=Artifacts(**artifacts),
         preflight=Preflight(**values.get("preflight", {})),
         **{key: values[key] for key in ("cloud",) if key in values},

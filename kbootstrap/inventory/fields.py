@@ -111,6 +111,23 @@ def _san(text: str) -> str:
     return text
 
 
+_AUDIT_LEVELS: Final = ("None", "Metadata", "Request", "RequestResponse")
+_AUDIT_KEYS: Final = ("level", "users", "userGroups", "verbs", "resources", "namespaces", "nonResourceURLs", "omitStages", "omitManagedFields")
+
+
+def audit_rule(value: Any) -> Any:
+    """A rule of audit.k8s.io/v1, as far as a mistake would keep API servers from starting."""
+    if not isinstance(value, dict):
+        raise ValueError("a rule is a mapping such as {level: Request, resources: [{group: apps}]}")
+    if unknown := [str(key) for key in value if key not in _AUDIT_KEYS]:
+        raise ValueError(f"an audit rule has no {', '.join(unknown)}; known: {', '.join(_AUDIT_KEYS)}")
+    if value.get("level") not in _AUDIT_LEVELS:
+        raise ValueError(f"an audit rule says its level: {', '.join(_AUDIT_LEVELS)}")
+    if {"resources", "namespaces"} & value.keys() and "nonResourceURLs" in value:
+        raise ValueError("an audit rule is about resources or about nonResourceURLs, not both")
+    return value
+
+
 def _user(text: str) -> str:
     if not _USER.fullmatch(text):
         raise ValueError("a user's name has up to 32 of A-Z, a-z, 0-9, _, . and -, and starts with a letter or _")

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from kbootstrap.catalog import releases
 from kbootstrap.inventory import fields as f
-from kbootstrap.model.cluster import ArtifactSource, EndpointKind, FirewallMode, ImageSource, KeyType, Plugin, ProxyMode
+from kbootstrap.model.cluster import ArtifactSource, EndpointKind, FirewallMode, ImageSource, KeyType, Plugin, PodSecurityLevel, ProxyMode
 
 Component = Literal["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"]
 
@@ -186,6 +186,26 @@ class Certificates(_Closed):
     passphrase_file: f.FilePath | None = Field(None, description="A file of mode 0600 that opens a sealed PKI directory and locked CA keys.")
 
 
+class Audit(_Closed):
+    """The API servers' audit log."""
+
+    rules: list[Annotated[dict[str, Any], BeforeValidator(f.audit_rule, json_schema_input_type=dict[str, Any])]] | None = Field(
+        None, description="Rules of audit.k8s.io/v1; they decide behind those that keep noise and the bodies of secrets out."
+    )
+    max_age_days: Annotated[f.Integer, Field(ge=1, le=3650)] | None = None
+    max_backups: Annotated[f.Integer, Field(ge=1, le=1000)] | None = None
+    max_size_mb: Annotated[f.Integer, Field(ge=1, le=10_000)] | None = None
+
+
+class PodSecurity(_Closed):
+    """What namespaces without labels of their own allow pods; kube-system is exempt."""
+
+    enforce: PodSecurityLevel | None = None
+    audit: PodSecurityLevel | None = None
+    warn: PodSecurityLevel | None = None
+    exempt: list[f.Name] | None = Field(None, description="Further namespaces to which this does not apply.")
+
+
 class Artifacts(_Closed):
     """Where binaries and images come from."""
 
@@ -215,6 +235,8 @@ class ClusterFile(Settings):
     etcd: Annotated[Etcd, f.Empty] | None = None
     node_failure: Annotated[NodeFailure, f.Empty] | None = None
     certificates: Annotated[Certificates, f.Empty] | None = None
+    audit: Annotated[Audit, f.Empty] | None = None
+    pod_security: Annotated[PodSecurity, f.Empty] | None = None
     artifacts: Annotated[Artifacts, f.Empty] | None = None
     preflight: Annotated[Preflight, f.Empty] | None = None
     cloud: Literal["none", "external"] | None = None

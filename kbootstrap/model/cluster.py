@@ -255,6 +255,34 @@ class Etcd:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """The API servers' audit log. *rules*, as audit.k8s.io/v1 has them, decide behind ours that keep noise and the bodies of secrets out of it."""
+
+    rules: tuple[Mapping[str, Any], ...] = ()
+    max_age_days: int = 30
+    max_backups: int = 10
+    max_size_mb: int = 100
+
+
+class PodSecurityLevel(StrEnum):
+    """The Pod Security Standards."""
+
+    PRIVILEGED = "privileged"
+    BASELINE = "baseline"
+    RESTRICTED = "restricted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodSecurity:
+    """What namespaces without a label of their own get; Kubernetes' own defaults. kube-system is always exempt, *exempt* are others."""
+
+    enforce: PodSecurityLevel = PodSecurityLevel.PRIVILEGED
+    audit: PodSecurityLevel = PodSecurityLevel.PRIVILEGED
+    warn: PodSecurityLevel = PodSecurityLevel.PRIVILEGED
+    exempt: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Certificates:
     """Lifetimes in days, key type, and SANs to add to the API server's certificate.
 
@@ -298,6 +326,8 @@ class ClusterSpec:
     node_failure: NodeFailure = field(default_factory=NodeFailure)
     etcd: Etcd = field(default_factory=Etcd)
     certificates: Certificates = field(default_factory=Certificates)
+    audit: Audit = field(default_factory=Audit)
+    pod_security: PodSecurity = field(default_factory=PodSecurity)
     artifacts: Artifacts = field(default_factory=Artifacts)
     preflight: Preflight = field(default_factory=Preflight)
     cloud: str = "none"  # none|external

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from itertools import pairwise
+from typing import Any, Final
 
 from kbootstrap.catalog import paths
 from kbootstrap.model.desired import Desired
@@ -13,9 +14,16 @@ from kbootstrap.model.resource import Manifest, Node
 from kbootstrap.plan import manifests
 from kbootstrap.plan.compare import RELOAD, compare_stage, stale
 from kbootstrap.plan.ledger import Ledger
-from kbootstrap.plan.stages import STAGES
+from kbootstrap.plan.stages import STAGES, WORKERS
 
 ADD_ONS = STAGES[-1].name
+BEHIND_WORKERS: Final = next(later.name for stage, later in pairwise(STAGES) if stage.name == WORKERS)
+ENDPOINT: Final = "service/kb-endpoint.service"
+
+
+def _leaves_in(leaving: tuple[Change, ...]) -> str:
+    """The stage in which a host gives up what no role declares any more: the first; but an endpoint stays until kubelet and kube-proxy have moved."""
+    return BEHIND_WORKERS if any(change.key == ENDPOINT for change in leaving) else STAGES[0].name
 
 
 def _gates(changes: tuple[Change, ...], gates: tuple[Gate, ...]) -> tuple[Gate, ...]:
@@ -39,7 +47,8 @@ def plan(
         hosts = []
         for name, seen in observed.items():
             wanted = desired.hosts[name][stage.name]
-            first = stale(name, desired, ledgers[name]) if stage is STAGES[0] else ()
+            leaving = stale(name, desired, ledgers[name]) if stage.name in (STAGES[0].name, BEHIND_WORKERS) else ()
+            first = leaving if stage.name == _leaves_in(leaving) else ()
             changes = _kept((*first, *compare_stage(name, wanted, seen, ledgers[name], earlier[name])), only)
             earlier[name] += changes
             if changes:

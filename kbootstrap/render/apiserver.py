@@ -7,7 +7,7 @@ from typing import Final
 
 from kbootstrap.catalog import paths
 from kbootstrap.catalog.ports import API
-from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.cluster import ClusterSpec, Host, PodSecurity
 from kbootstrap.render import etcd, flags, tls
 from kbootstrap.render.systemd import credential
 
@@ -27,7 +27,7 @@ def credentials() -> dict[str, str]:
 
 def arguments(spec: ClusterSpec, host: Host) -> tuple[str, ...]:
     """The command line of the API server on *host*."""
-    ours = _serving(host) | _storage(host) | _identity(spec) | _admission(spec) | _audit() | _kubelets() | _aggregation() | _services(spec)
+    ours = _serving(host) | _storage(host) | _identity(spec) | _admission(spec) | _audit(spec) | _kubelets() | _aggregation() | _services(spec)
     return flags.arguments(COMPONENT, ours, host)
 
 
@@ -86,14 +86,26 @@ def _admission(spec: ClusterSpec) -> dict[str, object]:
     }
 
 
-def _audit() -> dict[str, object]:
+def _audit(spec: ClusterSpec) -> dict[str, object]:
     return {
         "audit-policy-file": credential("audit-policy.yaml"),
         "audit-log-path": paths.AUDIT_LOG,
-        "audit-log-maxage": 30,
-        "audit-log-maxbackup": 10,
-        "audit-log-maxsize": 100,
+        "audit-log-maxage": spec.audit.max_age_days,
+        "audit-log-maxbackup": spec.audit.max_backups,
+        "audit-log-maxsize": spec.audit.max_size_mb,
     }
+
+
+def pod_security(spec: ClusterSpec) -> dict[str, object]:
+    """The configuration of the admission plugin PodSecurity; empty where Kubernetes' own defaults hold. What is ours runs in kube-system, or keeps to
+    the strictest level."""
+    wanted = spec.pod_security
+    if wanted == PodSecurity():
+        return {}
+    levels = {"enforce": wanted.enforce, "audit": wanted.audit, "warn": wanted.warn}
+    defaults = {key: text for name, level in levels.items() for key, text in ((name, level.value), (f"{name}-version", "latest"))}
+    exempt = list(dict.fromkeys(["kube-system", *wanted.exempt]))
+    return {"defaults": defaults, "exemptions": {"usernames": [], "runtimeClasses": [], "namespaces": exempt}}
 
 
 def _kubelets() -> dict[str, object]:

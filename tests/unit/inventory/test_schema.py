@@ -15,6 +15,7 @@ from kbootstrap.model import cluster
 SCHEMA = json_schema()
 TYPES = [
     "Artifacts",
+    "Audit",
     "Bastion",
     "Certificates",
     "Endpoint",
@@ -23,6 +24,7 @@ TYPES = [
     "Kubelet",
     "Network",
     "NodeFailure",
+    "PodSecurity",
     "Proxy",
     "Runtime",
     "Ssh",

@@ -75,6 +75,18 @@ def test_no_api_is_not_an_empty_api_but_everything_is_to_be_made() -> None:
     assert told == [[(f"{CLUSTER}:{OBJECT.key}", reason)] for reason in ("no API answers yet", "no such object")]
 
 
+def test_an_endpoint_leaves_when_all_that_used_it_have_moved() -> None:
+    entries = {"/etc/endpoint.cfg": {"kind": "file", "before": None}, "service/kb-endpoint.service": {"kind": "service", "before": None}}
+    ledger = Ledger(cluster_id="c", entries=entries)
+    kubelet = Service(name="kubelet.service", inputs={})
+    found = built(Desired(hosts={"m1": stages(HOSTS=(CONFIG,), WORKERS=(kubelet,))}), "m1", ledgers={"m1": ledger})
+    assert [(stage.name, [change.key for change in stage.hosts[0].changes]) for stage in found.stages] == [
+        ("HOSTS", ["/etc/x"]),
+        ("WORKERS", ["service/kubelet.service"]),
+        ("NETWORK", ["service/kb-endpoint.service", "/etc/endpoint.cfg"]),
+    ]
+
+
 def test_what_a_role_declares_no_more_goes_in_the_first_stage() -> None:
     ledger = Ledger(cluster_id="c", entries={"/etc/old": {"kind": "file", "before": None}})
     found = built(Desired(hosts={"m1": stages()}), "m1", ledgers={"m1": ledger})
