@@ -12,7 +12,7 @@ from functools import partial
 from kbootstrap.catalog import paths
 from kbootstrap.engine import confirm
 from kbootstrap.engine.push import AGAIN, Push
-from kbootstrap.errors import ApplyError, KbError, Problem
+from kbootstrap.errors import ApplyError, KbError, Problem, counted
 from kbootstrap.model.cluster import ClusterSpec, Host
 from kbootstrap.model.events import ChangeFinished, ChangeStarted, Listener, StageFinished, StageStarted
 from kbootstrap.model.facts import Observed
@@ -164,4 +164,6 @@ def raise_together(errors: Sequence[KbError]) -> None:
     if errors:
         problems = [Problem(where=error.host, what=error.message, hint=error.hint) for error in errors]
         hosts = ", ".join(sorted({error.host for error in errors}))
-        raise ApplyError(f"{len(errors)} host(s) failed: {hosts}", problems=problems, hint=f"Mend the cause. {AGAIN}")
+        raise ApplyError(
+            f"{counted(len({error.host for error in errors}), 'host')} failed: {hosts}", problems=problems, hint=f"Mend the cause. {AGAIN}"
+        )

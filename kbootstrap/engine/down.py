@@ -13,7 +13,7 @@ from kbootstrap.engine import cluster
 from kbootstrap.engine.contact import chosen, contact
 from kbootstrap.engine.prepare import Prepared
 from kbootstrap.engine.run import Request
-from kbootstrap.errors import ApplyError, CommandError, KbError, PreflightError, Problem
+from kbootstrap.errors import ApplyError, CommandError, KbError, PreflightError, Problem, counted
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import ChangeFinished, ChangeStarted, Listener
 from kbootstrap.model.plan import Change
@@ -80,7 +80,7 @@ def _refuse_others(ledgers: dict[str, Ledger], cluster_id: str) -> None:
     if foreign:
         hint = "Use that cluster's inventory (state.yml names the id); if it is given up: invoke cluster.down --foreign. Or leave it out: --limit."
         problems = [Problem(where=n, what=f"belongs to another cluster, «{ledger.cluster}» ({ledger.cluster_id})") for n, ledger in foreign.items()]
-        raise PreflightError(f"{len(foreign)} host(s) are not this cluster's; nothing was changed", problems=problems, hint=hint)
+        raise PreflightError(f"{counted(len(foreign), 'host')} of another cluster; nothing was changed", problems=problems, hint=hint)
 
 
 def leave_host(request: Request, connection: Connection, host: Host, ledger: Ledger) -> str:
@@ -137,17 +137,12 @@ def _text(event: fuse.Ended) -> str:
 
 def _summary(way: Leaving, stays: Sequence[str]) -> str:
     """``removed 97 files, 9 units, …; restored /etc/x; stays: package haproxy; looked again …``. The proof was the last of the steps."""
-    removed = ", ".join(_counted(count, what) for what, count in way.removes.items() if count)
+    removed = ", ".join(counted(count, what) for what, count in way.removes.items() if count)
     parts = [f"removed {removed or 'nothing'}"]
     parts += [f"restored {', '.join(way.restores)}"] if way.restores else []
     left = [*way.stays, *stays]
     parts += [f"stays: {'; '.join(left)}"] if left else []
     return "; ".join([*parts, f"looked again at {SEEN}: nothing of ours is left"])
-
-
-def _counted(count: int, what: str) -> str:
-    several = what.removesuffix("y") + "ies" if what.endswith("y") else f"{what}s"
-    return f"{count} {what if count == 1 else several}"
 
 
 def _afresh(known: Prepared) -> None:

@@ -13,7 +13,7 @@ from kbootstrap.engine import gather
 from kbootstrap.engine.contact import ca_sha256, chosen, contact, pki
 from kbootstrap.engine.prepare import Prepared, ca_files_sha256
 from kbootstrap.engine.timing import span
-from kbootstrap.errors import KbError, PreflightError, Problem
+from kbootstrap.errors import KbError, PreflightError, Problem, counted
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Listener, Note, silent
 from kbootstrap.model.facts import Observed
@@ -111,17 +111,17 @@ def require(request: Request, prepared: Prepared, pool: Pool, *, again: bool = F
     """
     hosts = chosen(prepared.spec, request.limit)
     reading = read(prepared, pool, hosts, listener=request.listener, deep=request.deep, thorough=False if again else None)
-    request.listener(Note(text=f"read {len(reading.observed)} hosts in {reading.seconds:.1f} s"))
+    request.listener(Note(text=f"read {counted(len(reading.observed), 'host')} in {reading.seconds:.1f} s"))
     findings = judge(prepared, replace(reading, errors={}), ca_sha256=ca_files_sha256(prepared.pki), only=only)
     broken = [Problem(where=name, what=error.message, hint=error.hint) for name, error in reading.errors.items()]
     refused = problems(findings)
     if broken and (not reading.observed or any(prepared.spec.host(problem.where).is_master for problem in broken)):
-        first, what = next(iter(reading.errors.values())), f"{len(broken)} of {len(hosts)} hosts cannot be read"
+        first, what = next(iter(reading.errors.values())), f"{len(broken)} of {counted(len(hosts), 'host')} cannot be read"
         raise type(first)(what, problems=[*broken, *refused], hint=way_out)
     for problem in broken:  # the run goes on without it, and says so again at its end
         request.listener(Note(host=problem.where, text=f"left out: {problem.what}", warning=True))
     if refused:
-        raise PreflightError(f"{len(refused)} preflight check(s) failed; nothing was changed", problems=refused, hint=WAIVE)
+        raise PreflightError(f"{counted(len(refused), 'preflight check')} failed; nothing was changed", problems=refused, hint=WAIVE)
     for finding in findings if not again else ():
         request.listener(note(finding))
     return Fit(observed=reading.observed, ledgers=reading.ledgers, findings=findings, left_out=tuple(broken))
@@ -133,5 +133,5 @@ def run(request: Request) -> tuple[Finding, ...]:
     hosts = chosen(known.spec, request.limit)
     with request.connect(known) as pool:
         reading = read(known, pool, hosts, listener=request.listener, thorough=True)
-    request.listener(Note(text=f"read {len(reading.observed)} of {len(hosts)} hosts in {reading.seconds:.1f} s"))
+    request.listener(Note(text=f"read {len(reading.observed)} of {counted(len(hosts), 'host')} in {reading.seconds:.1f} s"))
     return judge(known, reading, ca_sha256=ca_sha256(request.folder), only=request.only)

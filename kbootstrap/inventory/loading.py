@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from kbootstrap.errors import InventoryError
+from kbootstrap.errors import InventoryError, counted
 from kbootstrap.inventory import edit
 from kbootstrap.inventory.build import build
 from kbootstrap.inventory.document import MAX_CHARACTERS, parse
@@ -47,7 +47,7 @@ def refuse(findings: Iterable[Finding], name: str) -> None:
     findings = tuple(findings)
     count = sum(finding.severity is Severity.ERROR for finding in findings)
     if count:
-        raise InventoryError(f"{name} has {count} problem{'s' if count > 1 else ''}; nothing was contacted", problems=findings)
+        raise InventoryError(f"{name} has {counted(count, 'problem')}; nothing was contacted", problems=findings)
 
 
 def read(path: Path) -> str:

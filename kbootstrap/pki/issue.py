@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from kbootstrap.catalog import names
-from kbootstrap.errors import PkiError, Problem
+from kbootstrap.errors import PkiError, Problem, counted
 from kbootstrap.model.cluster import Certificates, KeyType
 from kbootstrap.model.pki import Entropy, Issued, KeyPair, Pki, Profile, Usage
 from kbootstrap.pki import consistency, inspect, layout, sealing
@@ -115,7 +115,7 @@ def _signers(pki: Pki, due: _Due, now: datetime) -> Mapping[str, Signer]:
     if faults:
         blocked = [Problem(where=p.id, what=f"cannot be issued: {faults[p.issuer]} ({why})") for p, why in due if p.issuer in faults]
         raise PkiError(
-            f"{len(blocked)} certificate{'s' if len(blocked) > 1 else ''} cannot be issued: {'; '.join(faults.values())}.",
+            f"{counted(len(blocked), 'certificate')} cannot be issued: {'; '.join(faults.values())}.",
             hint="Bring the key back, or have them signed where it is: `invoke certs.csr`. What needs no new certificate still works.",
             problems=blocked,
         )

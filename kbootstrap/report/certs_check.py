@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kbootstrap.errors import ConnectError
+from kbootstrap.errors import ConnectError, counted
 from kbootstrap.model.certificate import AUTHORITIES, HARMLESS, State, rotation
 
 EXPIRING_CODE: Final = 10
@@ -122,7 +122,7 @@ class Check:
         certificates = len({(row.owner or row.host or CLUSTER, row.certificate) for row in self.rows if row.certificate})
         hosts = len({row.host for row in self.rows if row.host})
         told = ", ".join(f"{count} {state}" for state, count in self._counts().items())
-        return f"{self.cluster}: {certificates} certificates and keys of {hosts} host{'s' if hosts != 1 else ''} at {len(self.rows)} places: {told}"
+        return f"{self.cluster}: {certificates} certificates and keys of {counted(hosts, 'host')} at {len(self.rows)} places: {told}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

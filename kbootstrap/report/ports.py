@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from kbootstrap.catalog.ports import Port
-from kbootstrap.errors import Problem
+from kbootstrap.errors import Problem, counted
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.reach import Pair, Proof, Verdict
 
@@ -122,7 +122,7 @@ def _unproven(proofs: Sequence[Proof]) -> Iterator[Problem]:
         who = dict.fromkeys(name for proof in mine for name in (proof.pair.target, proof.pair.source))
         common = [name for name in who if all(name in (p.pair.source, p.pair.target) for p in mine)]
         ports = _names(list(dict.fromkeys(_port(proof.pair) for proof in mine)))
-        yield Problem(where=_names(common or list(who)), what=f"{len(mine)} pair{'s' if len(mine) > 1 else ''} unproven ({ports}): {detail}")
+        yield Problem(where=_names(common or list(who)), what=f"{counted(len(mine), 'pair')} unproven ({ports}): {detail}")
 
 
 def _port(pair: Pair) -> str:

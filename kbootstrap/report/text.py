@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 
+from kbootstrap.errors import counted
 from kbootstrap.model.finding import Finding, Severity
 from kbootstrap.model.plan import CLUSTER, Change, Plan
 from kbootstrap.model.report import Result
@@ -58,10 +59,10 @@ def summary(value: Plan) -> str:
     """``12 changes on 3 hosts: 8 +, 2 ~, 2 !``."""
     changes = list(value.changes())
     hosts = len({change.host for change in changes} - {CLUSTER})
-    on_hosts = [f"on {hosts} host{'s' if hosts != 1 else ''}"] if hosts else []
+    on_hosts = [f"on {counted(hosts, 'host')}"] if hosts else []
     places = " and ".join([*on_hosts, *(["in the API"] if any(change.host == CLUSTER for change in changes) else [])])
     counts = [f"{sum(c.action.value == symbol for c in changes)} {symbol}" for symbol in "+~-!" if any(c.action.value == symbol for c in changes)]
-    return f"{len(changes)} change{'s' if len(changes) != 1 else ''} {places}: {', '.join(counts)}"
+    return f"{counted(len(changes), 'change')} {places}: {', '.join(counts)}"
 
 
 def results(values: Sequence[Result], *, every: bool = False) -> Iterator[str]:

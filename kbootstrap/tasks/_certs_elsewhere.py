@@ -7,7 +7,7 @@ from pathlib import Path
 from invoke.context import Context
 from invoke.tasks import task
 
-from kbootstrap.errors import UsageError
+from kbootstrap.errors import UsageError, counted
 from kbootstrap.tasks._common import CLUSTER_HELP, complain, find_folder, reported, say
 from kbootstrap.tasks.cluster import _list
 
@@ -42,7 +42,7 @@ def csr(_: Context, cluster: str = "", host: str = "", name: str = "", ca: str =
     for path in elsewhere.write(target, requests):
         say(str(path))
     if requests:
-        say(f"{len(requests)} request{'s' if len(requests) > 1 else ''}. Have them signed as they ask, and then: invoke certs.install FOLDER")
+        say(f"{counted(len(requests), 'request')}. Have them signed as they ask, and then: invoke certs.install FOLDER")
     else:
         say("0 requests: nothing is due whose CA key is not here")
 

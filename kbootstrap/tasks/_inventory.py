@@ -11,7 +11,7 @@ from typing import Any
 from invoke.context import Context
 
 from kbootstrap import inventory
-from kbootstrap.errors import InventoryError, UsageError
+from kbootstrap.errors import InventoryError, UsageError, counted
 from kbootstrap.inventory import Finding, ansible
 from kbootstrap.inventory import tree as inventory_tree
 from kbootstrap.inventory.draft import Draft
@@ -54,7 +54,7 @@ def check(folder: Folder, *, as_json: bool) -> None:
         complain(str(finding))
     if draft is not None:
         spec = draft.spec
-        say(f"{path}: good, {len(spec.masters)} masters, {len(spec.workers)} workers, Kubernetes {spec.kubernetes}")
+        say(f"{path}: good, {counted(len(spec.masters), 'master')}, {counted(len(spec.workers), 'worker')}, Kubernetes {spec.kubernetes}")
 
 
 def _lost_keys(draft: Draft) -> Iterator[Finding]:

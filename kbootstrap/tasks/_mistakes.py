@@ -15,6 +15,15 @@ from kbootstrap.errors import UsageError
 _QUOTED: Final = re.compile(r"'([^']*)'")
 _FLAG: Final = re.compile(r"<Argument: ([\w-]+)")
 _LIST: Final = "invoke --list"
+_NEAR: Final = 0.75  # how alike two words must be: a guess that is none of what was meant is worse than none
+_SAME: Final = (  # options that different commands call differently, since they are about different things
+    ("--limit", "--host", "--names", "--name"),
+    ("--to", "--file", "--output", "--out"),
+    ("--yes", "--force", "--assume-yes"),
+    ("--cluster", "--name", "--inventory"),
+    ("--dry-run", "--check", "--diff", "--plan"),
+)
+_HOSTS: Final = re.compile(r"[a-z]+-?\d+(?:,.*)?")
 
 
 def explain(error: ParseError, tasks: Sequence[str]) -> UsageError:
@@ -48,14 +57,25 @@ def _unknown(token: str, context: ParserContext | None, tasks: Sequence[str]) ->
     task = (context.name or "") if context else ""
     if token.startswith("-"):
         flags = [flag for flag in (context.flags if context else ()) if flag.startswith("--")]
-        near = get_close_matches(token, flags, 1)
+        word = token.partition("=")[0]
+        alike = [flag for group in _SAME if word in group for flag in group if flag in flags]
+        near = alike or get_close_matches(word, flags, 1, _NEAR)
         what = f"{task} has no option {token}" if task else f"there is no option {token}"
         return UsageError(f"{what}.{_meant(near)}", hint=_next(task))
     below = [name for name in tasks if name.startswith(f"{token}.")]
     if below:
         return UsageError(f"{token} is not a command but a group: {', '.join(below)}", hint=f"{_LIST} {token}")
-    near = get_close_matches(token.replace("-", "_"), tasks, 1) or [name for name in tasks if name.rpartition(".")[2] == token][:1]
+    near = get_close_matches(token.replace("-", "_"), tasks, 1, _NEAR) or [name for name in tasks if name.rpartition(".")[2] == token][:1]
+    if task and context and not near:
+        return _bare(token, task, context)
     return UsageError(f"there is no command {token}.{_meant(near)}", hint=_next(near[0] if near else ""))
+
+
+def _bare(word: str, task: str, context: ParserContext) -> UsageError:
+    """A word behind a command is the value of an option that was not named."""
+    wanted = ("--limit", "--host", "--names", "--name", "--cluster") if _HOSTS.fullmatch(word) else ("--name", "--cluster", "--file", "--to")
+    option = next((flag for flag in wanted if flag in context.flags), "")
+    return UsageError(f"{task}: what is {word}?{_meant([f'{option} {word}'] if option else [])}", hint=_next(task))
 
 
 def _meant(near: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from kbootstrap import inventory
-from kbootstrap.errors import ConnectError, HostKeyError, KbError, Problem, UsageError
+from kbootstrap.errors import ConnectError, HostKeyError, KbError, Problem, UsageError, counted
 from kbootstrap.remote import hostkeys, keyscan
 from kbootstrap.remote import trust as trusting
 from kbootstrap.remote.keyscan import Seen, Target
@@ -60,7 +60,7 @@ def _confirm(count: int, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise UsageError(f"{count} new host key{'s' if count > 1 else ''}, and nobody to ask", hint="Compare the fingerprints, then add --yes.")
+        raise UsageError(f"{counted(count, 'new host key')}, and nobody to ask", hint="Compare the fingerprints, then add --yes.")
     answer = ask("Compare with `ssh-keygen -lf` on the hosts. Record the keys marked with +? [yes/no] ")
     if answer.lower() != "yes":
         raise UsageError("not confirmed, nothing was recorded")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from kbootstrap.errors import counted
 from kbootstrap.model.finding import Severity
 from kbootstrap.report.html import reach
 from kbootstrap.report.html.names import folded
@@ -41,20 +42,16 @@ def verdict(view: View) -> Verdict:
         return Verdict(state=State.BAD, text="no host answers: drawn from the inventory alone")
     found = issues(view)
     grave, mild = sum(issue.grave for issue in found), sum(not issue.grave for issue in found)
-    warnings = f", {_count(mild, 'warning')}" if mild else ""
+    warnings = f", {counted(mild, 'warning')}" if mild else ""
     if not view.installed:
         return (
-            Verdict(state=State.BAD, text=f"not installed: {_count(grave, 'problem')} in the way{warnings}")
+            Verdict(state=State.BAD, text=f"not installed: {counted(grave, 'problem')} in the way{warnings}")
             if grave
             else Verdict(state=State.UNKNOWN, text=f"not installed: nothing stands in the way{warnings}")
         )
     if grave:
-        return Verdict(state=State.BAD, text=f"not healthy: {_count(grave, 'problem')}{warnings}")
+        return Verdict(state=State.BAD, text=f"not healthy: {counted(grave, 'problem')}{warnings}")
     return Verdict(state=State.WARN if mild else State.OK, text=f"healthy{warnings}")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def issues(view: View) -> tuple[Issue, ...]:
@@ -115,7 +112,7 @@ def _unit(unit: Unit) -> Issue:
         what, hint = f"{unit.name} is absent", "invoke cluster.up"
     else:
         lasting = f" for {span(unit.since_s)}" if unit.since_s is not None else ""
-        restarts = f", {_count(unit.restarts, 'restart')}" if unit.restarts else ""
+        restarts = f", {counted(unit.restarts, 'restart')}" if unit.restarts else ""
         what = f"{unit.name} is {unit.state}{lasting}{restarts}"
     return Issue(grave=True, where=(unit.host,), what=what, hint=hint, section="units")
 
@@ -167,7 +164,7 @@ def _ending(found: Sequence[Certificate], view: View, what: str, *, ca: bool) ->
         return
     first = min(found, key=lambda each: each.not_after)
     days = first.days_left(view.now)
-    said = f"{_count(len(found), 'CA' if ca else 'certificate')} {what}: {first.id} {'ended' if days <= 0 else 'ends'} on {first.not_after:%Y-%m-%d}"
+    said = f"{counted(len(found), 'CA' if ca else 'certificate')} {what}: {first.id} {'ended' if days <= 0 else 'ends'} on {first.not_after:%Y-%m-%d}"
     hint = "Rotate it; a CA is never renewed silently." if ca else "invoke cluster.up issues them anew."
     where = tuple(dict.fromkeys(each.host or "cluster" for each in found))
     yield Issue(grave=days <= 0, where=where, what=said, hint=hint, section="certificates")

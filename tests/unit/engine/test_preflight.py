@@ -100,7 +100,7 @@ def test_hosts_that_cannot_be_read_are_told_together_with_unfit_ones() -> None:
 
 def test_what_is_refused_stops_with_the_way_to_know_more() -> None:
     spec = a_cluster(1, 0)
-    with pytest.raises(PreflightError, match=r"1 preflight check\(s\) failed; nothing was changed") as caught:
+    with pytest.raises(PreflightError, match=r"1 preflight check failed; nothing was changed") as caught:
         looked(spec, {"m1": a_host(spec, "m1", {"": "missing=nft"})}, [])
     assert "preflight.run" in caught.value.hint
     assert "waive" in caught.value.hint

@@ -44,7 +44,15 @@ def test_other_words_of_invoke_stay() -> None:
         ("kb --list-depth x", "--list-depth x: want a whole number"),
         ("kb --lsit", "there is no option --lsit. Did you mean --list?"),
         ("kb cluster.up -- --cluster x", "cluster.up has no option --."),
-        ("kb cluster.up extra", "there is no command extra."),
+        ("kb cluster.up extra", "cluster.up: what is extra? Did you mean --cluster extra?"),
+        ("kb cluster.up w1,w2", "cluster.up: what is w1,w2? Did you mean --limit w1,w2?"),
+        ("kb certs.renew m1", "certs.renew: what is m1? Did you mean --host m1?"),
+        ("kb kubeconfig.user bob", "kubeconfig.user: what is bob? Did you mean --name bob?"),
+        ("kb preflight.list x", "preflight.list: what is x?"),
+        ("kb certs.renew --limit m1", "certs.renew has no option --limit. Did you mean --host?"),
+        ("kb cluster.up --host m1", "cluster.up has no option --host. Did you mean --limit?"),
+        ("kb kubeconfig.user --output x", "kubeconfig.user has no option --output. Did you mean --to?"),
+        ("kb cluster.status --frobnicate", "cluster.status has no option --frobnicate."),
     ],
 )
 def test_a_whole_command_line(argv: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
