@@ -12,6 +12,7 @@ STATE: Final = "/var/lib/kbootstrap"  # 0700 root: blobs (content-addressed stor
 BLOBS: Final = f"{STATE}/blobs"
 HASHES: Final = f"{STATE}/hashes"
 BEFORE: Final = f"{STATE}/before"
+PREVIOUS: Final = f"{STATE}/previous"  # what the last change of the Kubernetes version replaced; until the next one begins
 LEDGER: Final = "/etc/kbootstrap/host.json"
 ROLE_LEDGERS: Final = "/etc/kbootstrap-roles"  # of roles that no cluster has (role.apply); cluster.down leaves them alone
 FIREWALL_SCRIPT: Final = "/etc/kbootstrap/firewall.sh"  # beside the ledger: written before any other file of ours

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kbootstrap.engine import api, bindings, confirm, endpoint, etcd, flow, gather, health, ports, preflight, workload
+from kbootstrap.engine import api, bindings, confirm, endpoint, etcd, flow, gather, health, ports, preflight, versions, workload
 from kbootstrap.engine.apply import Applying, apply, raise_together
 from kbootstrap.engine.execute import execute
 from kbootstrap.engine.prepare import Prepared, prepare
@@ -95,6 +95,7 @@ def plan(request: Request) -> Outcome:
     prepared = prepare(request.folder, request.listener, dry=True)
     with request.connect(prepared) as pool:
         picture = look(request, prepared, pool)
+        versions.unchanged(prepared, pool, picture.plan, picture.ledgers)
         picture = replace(picture, plan=gather.with_contents(picture.plan, prepared.spec, pool))
         return Outcome(prepared=prepared, picture=picture, applied=False)
 
@@ -110,6 +111,7 @@ def up(request: Request) -> Outcome:
                 results = _checked(request, prepared, pool, picture, full=False, settle=True)
                 return Outcome(prepared=prepared, picture=picture, applied=False, results=results)
             bindings.require(prepared, picture.plan)
+            versions.unchanged(prepared, pool, picture.plan, picture.ledgers)
             endpoint.require(prepared, pool, picture.plan)
             if not _opens(picture):
                 _reachable(request, prepared, pool, picture)

@@ -12,12 +12,13 @@ from invoke.tasks import task
 
 from kbootstrap.errors import UsageError, VerifyError
 from kbootstrap.tasks._cluster_moving import export, import_
+from kbootstrap.tasks._cluster_upgrade import rollback, upgrade
 from kbootstrap.tasks._common import CLUSTER_HELP, JSON_HELP, ask, find_folder, reported, say
 
 if TYPE_CHECKING:
     from kbootstrap.model.plan import Plan
 
-__all__ = ("down", "export", "import_", "plan", "status", "up", "verify")
+__all__ = ("down", "export", "import_", "plan", "rollback", "status", "up", "upgrade", "verify")
 
 CHANGES = 10  # exit code: there is something to do
 

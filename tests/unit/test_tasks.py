@@ -43,7 +43,7 @@ WANTED = {
         "show",
         "unseal",
     },
-    "cluster": {"down", "plan", "status", "up", "verify"},
+    "cluster": {"down", "plan", "rollback", "status", "up", "upgrade", "verify"},
     "demo": {"down", "up"},
     "etcd": {"alarms", "defrag", "recover", "restore", "snapshot", "status"},
     "firewall": {"apply", "plan", "remove", "show"},

@@ -1,0 +1,213 @@
+"""A change of the Kubernetes version, whichever way it goes: look, refuse, show, ask, keep the way back, work, write it down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from kbootstrap.catalog import paths
+from kbootstrap.engine import api, etcd_snapshot, health, node_drain, run, workload
+from kbootstrap.engine import upgrade_plan as planned
+from kbootstrap.engine.apply import Applying, run_steps
+from kbootstrap.engine.execute import execute
+from kbootstrap.engine.prepare import Prepared, prepare
+from kbootstrap.engine.rollout import KEEP_S, Rolling
+from kbootstrap.engine.run import Picture, Request
+from kbootstrap.errors import PreflightError, Problem
+from kbootstrap.inventory import edit
+from kbootstrap.model.cluster import Host
+from kbootstrap.model.facts import Observed
+from kbootstrap.model.plan import Plan
+from kbootstrap.model.report import Result
+from kbootstrap.plan import node_drain as draining
+from kbootstrap.plan import upgrade as ways
+from kbootstrap.plan import upgrade_sh
+from kbootstrap.plan.ledger import Ledger
+from kbootstrap.plan.versions import Versions
+from kbootstrap.remote.connection import Connection
+from kbootstrap.remote.pool import Pool
+from kbootstrap.report import upgrade as report
+from kbootstrap.store import inventory_files, snapshots, state
+from kbootstrap.store.folder import Folder
+
+UPGRADE: Final = "cluster.upgrade"
+ROLLBACK: Final = "cluster.rollback"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """*max_unavailable*: nodes that may be drained at once; *force*: pods without a controller are evicted, too. *confirm* sees all beforehand."""
+
+    max_unavailable: int = 1
+    drain_s: float = draining.DEADLINE_S
+    force: bool = False
+    confirm: Callable[[report.Rollout, Plan], bool] = lambda shown, plan: True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """*diff* is what changed in cluster.yml; *snapshot* lies beside it. *applied*: False when somebody said no, or when nothing was to be done."""
+
+    shown: report.Rollout
+    plan: Plan
+    applied: bool
+    results: tuple[Result, ...] = ()
+    diff: tuple[str, ...] = ()
+    snapshot: str = ""
+    left_out: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """One look at everything; *plan* holds the same changes as the picture's, in the order of *waves*."""
+
+    picture: Picture
+    waves: tuple[ways.Wave, ...]
+    plan: Plan
+
+    @property
+    def observed(self) -> Mapping[str, Observed]:
+        return self.picture.observed
+
+    @property
+    def ledgers(self) -> Mapping[str, Ledger]:
+        return self.picture.ledgers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changing:
+    """A change of the version under way, on open connections; the cluster's folder is locked. *seen*: what ran before."""
+
+    request: Request
+    known: Prepared
+    pool: Pool
+    seen: Versions
+    record: state.Rollout
+    begun: bool
+    asked: Asked
+
+    @property
+    def command(self) -> str:
+        return ROLLBACK if self.record.back else UPGRADE
+
+    def all(self) -> Outcome:
+        """Look, refuse, show, ask, keep a snapshot, work, and write the new version where the operator reads it."""
+        prepared = prepare(self.request.folder, self.request.listener, dry=False, kubernetes=self.record.target)
+        found = self._look(prepared)
+        if not found.plan.empty:
+            self._refuse_unfit(prepared, found)
+        shown = planned.shown(prepared, self.pool, self.record, seen=self.seen, waves=found.waves, plan=found.plan)
+        outcome = Outcome(shown=shown, plan=found.plan, applied=False, left_out=found.picture.left_out)
+        if found.plan.empty:
+            self._tidy(prepared, found)
+            return replace(outcome, diff=self._finish(self.record), results=self._checked(prepared, found))
+        if not self.asked.confirm(shown, found.plan):
+            return outcome
+        record = self._recorded()
+        after = self._work(prepared, found)
+        self._tidy(prepared, after)
+        diff = self._finish(record)
+        return replace(outcome, applied=True, diff=diff, snapshot=record.snapshot, results=self._checked(prepared, after))
+
+    def _look(self, prepared: Prepared, *, again: bool = False) -> _Look:
+        """The plan of every run, and the order in which it is worked here."""
+        picture = run.look(self.request, prepared, self.pool, again=again)
+        waves = ways.waves(picture.plan, prepared.desired, max_unavailable=self.asked.max_unavailable, back=self.record.back)
+        return _Look(picture=picture, waves=waves, plan=ways.ordered(picture.plan, waves))
+
+    def _refuse_unfit(self, prepared: Prepared, found: _Look) -> None:
+        """A cluster that is not well is mended first; one where a change stopped half-way is not well, and goes on. Pods that nobody would make
+        anew are named."""
+        names, live = list(found.observed), found.picture.live
+        results = [] if self.begun else health.settled(prepared, self.pool, names)
+        results += [] if self.begun else api.wait_ready(prepared, self.pool, live, names, patient=False)
+        problems = [Problem(where=f"{r.check} {r.where}", what=r.detail, hint=r.hint) for r in results if not r.ok]
+        if problems:
+            raise PreflightError("the cluster is not well, and another version would not mend it; nothing was changed", problems=problems)
+        drained = [turn.host for wave in found.waves for turn in wave.turns if turn.drains]
+        alone = [p for name in drained if not self.asked.force for p in draining.nobodys(node_drain.look(prepared, self.pool, name))]
+        if alone:
+            raise PreflightError("nodes cannot be drained; nothing was changed", problems=alone)
+
+    def _recorded(self) -> state.Rollout:
+        """Before the first change: the way back. A snapshot of a cluster that is half new leads nowhere, so an interrupted way keeps its first."""
+        record, folder = self.record, self.request.folder
+        if not record.back and not record.snapshot:
+            snapshots.refuse_unfit(folder.snapshots)
+            taken = etcd_snapshot.take(self.known, self.pool, self.request.listener, folder.snapshots)
+            record = replace(record, snapshot=str(taken.path))
+        _save(folder, record)
+        return record
+
+    def _work(self, prepared: Prepared, agreed: _Look) -> _Look:
+        asked = self.asked
+        rolling = Rolling(
+            request=self.request,
+            prepared=prepared,
+            pool=self.pool,
+            command=self.command,
+            fresh=not self.begun,
+            drain_s=asked.drain_s,
+            force=asked.force,
+        )
+        offered = list[bool]()
+
+        def look() -> _Look:
+            if not offered:
+                offered.append(True)
+                self._offer(prepared, agreed)
+            return self._look(prepared, again=True)
+
+        def work(applying: Applying, now: _Look) -> None:
+            rolling.work(applying, now.waves, now.plan)
+
+        return execute(self.request, prepared, self.pool, agreed, command=self.command, look=look, work=work)
+
+    def _offer(self, prepared: Prepared, agreed: _Look) -> None:
+        """What hosts still have of another version need not travel again."""
+
+        def text(host: Host) -> str:
+            return upgrade_sh.offer([c.blob.sha256 for c in agreed.plan.changes() if c.host == host.name and c.blob is not None])
+
+        self._everywhere(prepared, agreed, "offer", text)
+
+    def _tidy(self, prepared: Prepared, seen: _Look) -> None:
+        """Nothing stays in the hosts' stores, and no node cordoned, of a command that was cut off."""
+        self._everywhere(prepared, seen, "tidy", lambda _: f"rm -f {paths.BLOBS}/*\n")
+        node_drain.release(prepared, self.pool, self.request.listener, list(seen.observed))
+
+    def _everywhere(self, prepared: Prepared, seen: _Look, name: str, text: Callable[[Host], str]) -> None:
+        def work(host: Host, connection: Connection) -> None:
+            run_steps(connection, [(name, text(host), KEEP_S)], b"", self.request.listener)
+
+        for outcome in self.pool.map(work, [prepared.spec.host(each) for each in seen.observed]).values():
+            outcome.get()
+
+    def _finish(self, record: state.Rollout) -> tuple[str, ...]:
+        """cluster.yml names what runs; the record stays for ``cluster.rollback``, which ends it. Gives the diff."""
+        diff: tuple[str, ...] = ()
+        path = self.request.folder.cluster_yml
+        if self.known.spec.kubernetes != record.target:
+            before = inventory_files.read_text(path)
+            after = edit.with_version(before, record.target)
+            inventory_files.replace_text(path, after)
+            diff = tuple(edit.diff(before, after, path.name))
+        if record.back:
+            _save(self.request.folder, None)
+        elif record.origin != record.target:
+            _save(self.request.folder, replace(record, done=True))
+        return diff
+
+    def _checked(self, prepared: Prepared, seen: _Look) -> tuple[Result, ...]:
+        names = list(seen.observed)
+        results = [Result(check="reachable", where=p.where, ok=False, detail=p.what, hint=p.hint) for p in seen.picture.left_out]
+        results += health.settled(prepared, self.pool, names)
+        results += api.wait_ready(prepared, self.pool, None, names, patient=True)
+        if all(result.ok for result in results):
+            results += workload.check(prepared, self.pool, self.request.listener)
+        return tuple(results)
+
+
+def _save(folder: Folder, record: state.Rollout | None) -> None:
+    state.save(folder.state, replace(state.load(folder.state), rollout=record))

@@ -1,0 +1,51 @@
+"""A change of the Kubernetes version, as it will be done: steps in their order, each with its hosts and its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """*moves*: ``kubelet 1.35.4 → 1.36.1``, or what else changes there."""
+
+    host: str
+    moves: tuple[str, ...]
+    drained: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """*rows* in the order of work."""
+
+    name: str
+    reason: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """*origin* → *target*; *stays*: what keeps its version; *warnings*: what whoever agrees should know."""
+
+    origin: str
+    target: str
+    steps: tuple[Step, ...]
+    stays: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def lines(self) -> Iterator[str]:
+        """As a person reads it before saying yes."""
+        yield f"Kubernetes {self.origin} → {self.target}" + (f"; {' and '.join(self.stays)} stay" if self.stays else "")
+        width = max((len(row.host) for step in self.steps for row in step.rows), default=0)
+        for number, step in enumerate(self.steps, 1):
+            yield f"{number:>2}  {step.name}" + (f": {step.reason}" if step.reason else "")
+            for row in step.rows:
+                yield f"      {row.host:<{width}}  {'drained; ' if row.drained else ''}{', '.join(row.moves)}"
+        for warning in self.warnings:
+            yield f" !  {warning}"
+
+    def data(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
