@@ -110,8 +110,9 @@ class _Reader(io.RawIOBase):
 class _Client:
     """One client with one connection; its credentials are read from the operator's kubeconfig whenever it makes a new one."""
 
-    def __init__(self, connection: Connection, admin_conf: Path, number: int) -> None:
+    def __init__(self, connection: Connection, admin_conf: Path, number: int, port: int) -> None:
         self._connection = connection
+        self._port = port
         self._admin_conf = admin_conf
         self._number = number
         self._turn = 0
@@ -139,7 +140,7 @@ class _Client:
     def _once(self) -> None:
         method, path, body = self._request()
         head = f"{method} {path} HTTP/1.1\r\nHost: {SERVER_NAME}\r\nContent-Type: application/apply-patch+yaml\r\nContent-Length: {len(body)}\r\n\r\n"
-        stream = self._connection.dial("127.0.0.1", ports.API.number, timeout_s=ANSWER_S) if self._tls is None else None
+        stream = self._connection.dial("127.0.0.1", self._port, timeout_s=ANSWER_S) if self._tls is None else None
         try:
             if stream is not None:
                 self._tls = _Tls(stream, self._context())
@@ -185,14 +186,15 @@ class _Client:
 
 
 @contextmanager
-def loading(connection: Connection, admin_conf: Path) -> Iterator[Load]:
-    """Requests through the endpoint of *connection*'s host as long as the block lasts; the counts are complete once it is left."""
+def loading(connection: Connection, admin_conf: Path, *, port: int = ports.API.number) -> Iterator[Load]:
+    """Requests through the endpoint of *connection*'s host (or what else listens on its loopback's *port*) as long as the block lasts; the counts are
+    complete once it is left."""
     load, stop = Load(), threading.Event()
     pause_s = CLIENTS / RATE_PER_S
     began = time.monotonic()
 
     def work(number: int) -> None:
-        client, due = _Client(connection, admin_conf, number), began + pause_s * number / CLIENTS
+        client, due = _Client(connection, admin_conf, number, port), began + pause_s * number / CLIENTS
         while not stop.wait(max(0.0, due - time.monotonic())):
             client.ask(load)
             due += pause_s
