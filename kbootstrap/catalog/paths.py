@@ -17,13 +17,16 @@ LEDGER: Final = "/etc/kbootstrap/host.json"
 ROLE_LEDGERS: Final = "/etc/kbootstrap-roles"  # of roles that no cluster has (role.apply); cluster.down leaves them alone
 FIREWALL_SCRIPT: Final = "/etc/kbootstrap/firewall.sh"  # beside the ledger: written before any other file of ours
 RUN: Final = "/run/kbootstrap"  # what each unit was started with, the lock
+ETCD_INITIAL: Final = f"{RUN}/etcd-initial.env"  # the order to begin a cluster or to join one; a member without data starts with none else
 
 KUBERNETES: Final = "/etc/kubernetes"
 PKI: Final = f"{KUBERNETES}/pki"
 CA: Final = f"{PKI}/ca.crt"
 ETCD_PKI: Final = "/etc/etcd/pki"
 ETCD_DATA: Final = "/var/lib/etcd"
-ETCD_INITIAL: Final = "/etc/etcd/initial.env"
+ETCD_WAL: Final = f"{ETCD_DATA}/member/wal"  # etcd makes it by a rename: where it is, there is a member's data
+ETCD_JOINED: Final = f"{STATE}/etcd-joined"  # a member of this host has been ready once, so there was a cluster
+ETCD_LEARNER: Final = f"{STATE}/etcd-learner"  # a member of this host is being added
 KUBELET_CONFIG: Final = "/var/lib/kubelet/config.yaml"
 PROXY_CONFIG: Final = "/var/lib/kube-proxy/config.yaml"
 ADMIN_CONF: Final = f"{KUBERNETES}/admin.conf"

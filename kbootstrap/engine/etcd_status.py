@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kbootstrap.catalog import ports
 from kbootstrap.engine.contact import contact
 from kbootstrap.engine.etcd import LOOPBACK
 from kbootstrap.engine.prepare import Prepared
-from kbootstrap.engine.run import Request
 from kbootstrap.errors import KbError
 from kbootstrap.model.cluster import Host
 from kbootstrap.plan import etcd_status as words
@@ -18,6 +18,9 @@ from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Outcome, Pool
 from kbootstrap.report.etcd import EtcdStatus, Member
 from kbootstrap.store import entropy
+
+if TYPE_CHECKING:
+    from kbootstrap.engine.run import Request
 
 READ_DEADLINE_S = 40.0
 

@@ -12,7 +12,7 @@ from kbootstrap.model.desired import Desired
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.plan import Action, Change, Plan
 from kbootstrap.model.resource import File
-from kbootstrap.plan import before, facts, owner, survey
+from kbootstrap.plan import before, etcd_orders, facts, owner, survey
 from kbootstrap.remote import fuse
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
@@ -35,7 +35,7 @@ def sections(desired: Desired | None, host: str, *, deep: bool, asked: str = "",
     if desired is None:
         return [*found, ("firewall", KINDS["firewall"].probe(()))] if asked else found
     found.append(("blobs", f"[ ! -d {paths.BLOBS} ] || ( cd {paths.BLOBS}; sha256sum -- * 2>/dev/null || true )\n"))
-    found.append(("owner", owner.probe(ledger)) if own else ("before", before.probe(desired, host)))
+    found += [("owner", owner.probe(ledger))] if own else [("before", before.probe(desired, host)), ("etcd", etcd_orders.PROBE)]
     for kind, names in desired.names(host).items():
         text = binary.probe(names, deep=True) if kind == "binary" and deep else KINDS[kind].probe(names)
         found.append((kind, text))
@@ -63,6 +63,7 @@ def read(connection: Connection, desired: Desired | None, *, deep: bool = False,
     kinds["blob"] = _blobs(answers.get("blobs", ""))
     kinds["before"] = before.parse(answers.get("before", ""))
     kinds["owner"] = owner.parse(answers.get("owner", ""))
+    kinds["etcd"] = etcd_orders.parse(answers.get("etcd", ""))
     seen = facts.parse(answers[FACTS], now_s=epoch_s + (arrived_s - began) / 2)
     surveyed = survey.parse(answers.get(SURVEY, ""))
     return Observed(host=connection.host, facts=seen, survey=surveyed, ledger=answers["ledger"], kinds=kinds, seconds=took)

@@ -81,7 +81,6 @@ def prepare(folder: Folder, listener: Listener, *, dry: bool, kubernetes: str = 
             pod_ranges=known.pod_ranges,
             binaries=binaries,
             images=images_,
-            etcd_state=known.etcd_state,
         )
         desired = desire(world, defined, known.pod_ranges)
     return Prepared(folder=folder, spec=spec, state=known, pki=pki, issued=issued, world=world, desired=desired)

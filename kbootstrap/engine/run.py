@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kbootstrap.engine import api, bindings, confirm, endpoint, etcd, flow, gather, health, ports, preflight, versions, workload
+from kbootstrap.engine import api, bindings, confirm, endpoint, etcd, etcd_members, flow, gather, health, ports, preflight, versions, workload
 from kbootstrap.engine.apply import Applying, apply, raise_together
 from kbootstrap.engine.execute import execute
 from kbootstrap.engine.prepare import Prepared, prepare
@@ -21,6 +21,7 @@ from kbootstrap.model.finding import Finding
 from kbootstrap.model.plan import CLUSTER, Plan, Stage
 from kbootstrap.model.report import Result
 from kbootstrap.plan import build, order
+from kbootstrap.plan.etcd_orders import Order
 from kbootstrap.plan.ledger import Ledger
 from kbootstrap.plan.stages import FIREWALL
 from kbootstrap.remote.pool import Pool
@@ -54,6 +55,7 @@ class Picture:
     live: Mapping[str, Any] | None
     leader: str = ""
     left_out: tuple[Problem, ...] = ()  # workers that could not be read
+    told: tuple[Order, ...] = ()  # what members of etcd without data are told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +80,8 @@ def look(request: Request, prepared: Prepared, pool: Pool, *, again: bool = Fals
     with span(request.listener, "ask the API"):
         leader, live = api.ask(prepared, pool, observed, request.listener)
     plan = build.plan(prepared.desired, observed, found, live, only=request.only, limited=bool(request.limit))
-    return Picture(observed=observed, ledgers=found, findings=fit.findings, plan=plan, live=live, leader=leader, left_out=fit.left_out)
+    plan, told = etcd_members.ordered(prepared, pool, observed, plan, only=request.only)
+    return Picture(observed=observed, ledgers=found, findings=fit.findings, plan=plan, live=live, leader=leader, left_out=fit.left_out, told=told)
 
 
 def _refuse_unknown(only: tuple[str, ...], prepared: Prepared, ledgers_: Mapping[str, Ledger]) -> None:
@@ -149,7 +152,7 @@ def _hand_over(prepared: Prepared, picture: Picture) -> None:
 
 def _work(request: Request, prepared: Prepared, applying: Applying, picture: Picture) -> None:
     """The stages; the API comes last."""
-    way = flow.apply if flow.fresh(list(picture.observed.values())) else apply
+    way = flow.apply if flow.fresh(list(picture.observed.values())) and not etcd_members.joins(picture.told) else apply
     stages: Sequence[Stage] = picture.plan.stages
     if way is apply:
         stages = etcd.paced(prepared, applying.pool, request.listener, order.files_first(stages))
@@ -167,6 +170,7 @@ def _work(request: Request, prepared: Prepared, applying: Applying, picture: Pic
         raise_together(errors)
         raise
     raise_together(errors)
+    etcd_members.refuse_waiting(picture.told)
 
 
 def _opens(picture: Picture) -> bool:

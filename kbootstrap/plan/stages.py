@@ -14,6 +14,7 @@ class StageDef:
 
 
 FIREWALL = "FIREWALL"
+ETCD = "ETCD"
 WORKERS = "WORKERS"
 RUNTIME = "RUNTIME"  # also where every image is imported
 
@@ -21,7 +22,7 @@ STAGES: tuple[StageDef, ...] = (
     StageDef(name="HOSTS", roles=("host",)),
     StageDef(name=FIREWALL, roles=("firewall", "firewall-watch")),
     StageDef(name=RUNTIME, roles=("containerd",)),
-    StageDef(name="ETCD", roles=("etcd",)),
+    StageDef(name=ETCD, roles=("etcd",)),
     StageDef(name="CONTROL PLANE", roles=("apiserver", "controller-manager", "scheduler")),
     StageDef(name="ENDPOINT", roles=("endpoint-haproxy", "endpoint-gateway")),
     StageDef(name=WORKERS, roles=("kubelet", "proxy")),

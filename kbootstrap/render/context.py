@@ -32,12 +32,10 @@ def view(
     pod_ranges: Mapping[str, IPv4Network],
     images: Mapping[str, str],
     inputs: Inputs | None = None,
-    etcd_state: str = "new",
 ) -> Mapping[str, Any]:
     """The context of every template of *host*.
 
-    *pod_ranges*: host name → its pod range, for all hosts; *images*: ``pause``, ``coredns`` → reference; *inputs* only for unit templates;
-    *etcd_state*: ``new`` or ``existing``, what a member with an empty data directory is told.
+    *pod_ranges*: host name → its pod range, for all hosts; *images*: ``pause``, ``coredns`` → reference; *inputs* only for unit templates.
     """
     found: dict[str, Any] = {
         "cluster": spec.name,
@@ -52,7 +50,7 @@ def view(
     if inputs is not None:
         found["inputs"] = inputs
     if host.is_master:
-        found |= _control_plane(spec, host, etcd_state)
+        found |= _control_plane(spec, host)
     return found
 
 
@@ -92,9 +90,9 @@ def _node(spec: ClusterSpec, host: Host, images: Mapping[str, str]) -> dict[str,
     }
 
 
-def _control_plane(spec: ClusterSpec, host: Host, etcd_state: str) -> dict[str, Any]:
+def _control_plane(spec: ClusterSpec, host: Host) -> dict[str, Any]:
     return {
-        "etcd": {"arguments": etcd.arguments(spec, host), "initial": etcd.initial(spec, etcd_state)},
+        "etcd": {"arguments": etcd.arguments(spec, host)},
         "apiserver": {
             "credentials": apiserver.credentials(),
             "arguments": apiserver.arguments(spec, host),

@@ -29,12 +29,12 @@ def initial_cluster(spec: ClusterSpec) -> str:
     return ",".join(f"{master.name}={peer_url(master)}" for master in spec.masters)
 
 
-def initial(spec: ClusterSpec, state: str) -> dict[str, str]:
-    """What only a member without data reads, as variables of its environment: when another member comes or moves, nobody restarts for them.
+def initial(cluster: str, state: str, token: str) -> str:
+    """What only a member without data reads, as an environment file: when another member comes or moves, nobody restarts for it.
 
-    *state*: ``new`` or ``existing``.
+    *cluster*: as ``initial_cluster``; *state*: ``new`` or ``existing``.
     """
-    return {"ETCD_INITIAL_CLUSTER": initial_cluster(spec), "ETCD_INITIAL_CLUSTER_STATE": state, "ETCD_INITIAL_CLUSTER_TOKEN": spec.name}
+    return f"ETCD_INITIAL_CLUSTER={cluster}\nETCD_INITIAL_CLUSTER_STATE={state}\nETCD_INITIAL_CLUSTER_TOKEN={token}\n"
 
 
 def arguments(spec: ClusterSpec, host: Host) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from kbootstrap import kubeconfig
@@ -44,7 +44,6 @@ class World:
     pod_ranges: Mapping[str, IPv4Network]
     binaries: Mapping[str, Mapping[str, Blob]]
     images: Mapping[str, Mapping[str, tuple[str, Blob | None]]]
-    etcd_state: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] | None = None  # of a role that is applied by itself: its templates see these, and no component
 
     def view(self, host: Host, inputs: Inputs | None = None) -> Mapping[str, object]:
@@ -52,8 +51,7 @@ class World:
         if self.variables is not None:
             return alone(self.spec, host, self.variables, inputs)
         references = {name: ref for name, (ref, _) in self.images[host.arch].items()}
-        state = self.etcd_state.get(host.name, "new")
-        return view(self.spec, host, pod_ranges=self.pod_ranges, images=references, inputs=inputs, etcd_state=state)
+        return view(self.spec, host, pod_ranges=self.pod_ranges, images=references, inputs=inputs)
 
 
 def applies(role: RoleDef, spec: ClusterSpec, host: Host) -> bool:

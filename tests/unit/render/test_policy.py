@@ -52,11 +52,13 @@ def test_versions_compare_as_numbers(version: str, wanted: str, answer: bool) ->
 
 
 def test_every_etcd_member_is_told_of_all_and_of_its_state() -> None:
-    assert etcd.initial(SPEC, "existing") == {
-        "ETCD_INITIAL_CLUSTER": "m1=https://10.77.0.11:2380,m2=https://10.77.0.12:2380,m3=https://10.77.0.13:2380",
-        "ETCD_INITIAL_CLUSTER_STATE": "existing",
-        "ETCD_INITIAL_CLUSTER_TOKEN": "lab",
-    }
+    all_ = "m1=https://10.77.0.11:2380,m2=https://10.77.0.12:2380,m3=https://10.77.0.13:2380"
+    assert etcd.initial_cluster(SPEC) == all_
+    assert etcd.initial(all_, "existing", "lab").splitlines() == [
+        f"ETCD_INITIAL_CLUSTER={all_}",
+        "ETCD_INITIAL_CLUSTER_STATE=existing",
+        "ETCD_INITIAL_CLUSTER_TOKEN=lab",
+    ]
     assert "--name=m1" in etcd.arguments(SPEC, M1)
 
 
