@@ -15,6 +15,7 @@ from kbootstrap.catalog import ports
 from kbootstrap.catalog.ports import Hook, Port, Source
 from kbootstrap.model.cluster import ClusterSpec, Host, Role
 from kbootstrap.model.reach import Pair
+from kbootstrap.model.same import Same
 
 ANYWHERE: Final = IPv4Network("0.0.0.0/0")
 
@@ -56,31 +57,22 @@ def targets_of(spec: ClusterSpec, port: Port) -> tuple[Host, ...]:
 
 
 def openings(spec: ClusterSpec, host: Host) -> tuple[Opening, ...]:
-    """What the firewall of *host* must let in, and nothing else."""
-    return tuple(opening for names, found in _let_in(_Same(spec)) if host.name in names for opening in found)
+    """What the firewall of *host* must let in, and nothing else. Its roles alone decide it: hosts alike get the very same tuple."""
+    return _of(Same(spec), host.roles)
 
 
-class _Same:
-    """A spec as a key, by identity: it is frozen, so what follows from it stays true, and hosts ask one after the other for the same."""
-
-    __slots__ = ("spec",)
-
-    def __init__(self, spec: ClusterSpec) -> None:
-        self.spec = spec
-
-    def __hash__(self) -> int:
-        return id(self.spec)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.spec is self.spec
+@lru_cache(maxsize=8)
+def _of(same: Same[ClusterSpec], roles: frozenset[Role]) -> tuple[Opening, ...]:
+    alike = {host.name for host in same.value.hosts if host.roles == roles}
+    return tuple(opening for names, found in _let_in(same) if not alike.isdisjoint(names) for opening in found)
 
 
 @lru_cache(maxsize=2)
-def _let_in(same: _Same) -> tuple[tuple[frozenset[str], tuple[Opening, ...]], ...]:
+def _let_in(same: Same[ClusterSpec]) -> tuple[tuple[frozenset[str], tuple[Opening, ...]], ...]:
     """For each row the names of its targets, and what they let in for it."""
     found = []
-    for row in rows(same.spec):
-        if networks := _networks(same.spec, row.port):
+    for row in rows(same.value):
+        if networks := _networks(same.value, row.port):
             let_in = tuple(Opening(port=row.port, hook=hook, networks=networks) for hook in row.port.hooks)
             found.append((frozenset(target.name for target in row.targets), let_in))
     return tuple(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,17 @@ class _Dumper(yaml.SafeDumper):
 
 def to_yaml(value: Any) -> str:
     """*value* (dicts, lists, scalars) as YAML, keys in their given order, one newline at the end."""
+    if not isinstance(value, dict) or not value:
+        return _dump(value)
+    return "".join(_item(json.dumps({key: part})) for key, part in value.items())  # hosts' documents differ in one or two of their keys
+
+
+@lru_cache(maxsize=1024)
+def _item(text: str) -> str:
+    return _dump(json.loads(text))
+
+
+def _dump(value: Any) -> str:
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=1000)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Final
 
 from kbootstrap.catalog.ports import VXLAN
 from kbootstrap.model.cluster import ClusterSpec, Host, Plugin
+from kbootstrap.model.same import Same
 
 BRIDGE: Final = "kb0"
 VXLAN_DEVICE: Final = "kb-vxlan"
@@ -32,6 +34,31 @@ class Peer:
 def peers(spec: ClusterSpec, host: Host, pod_ranges: Mapping[str, IPv4Network]) -> tuple[Peer, ...]:
     """All hosts but *host*, in the order of the inventory."""
     return tuple(_peer(other, pod_ranges[other.name]) for other in spec.hosts if other.name != host.name)
+
+
+def ways(spec: ClusterSpec, host: Host, pod_ranges: Mapping[str, IPv4Network]) -> str:
+    """The commands that lead from *host* to the pods of all others, behind one another; the template has them in one piece, since each of
+    1000 hosts has 999."""
+    return "\n".join(way for name, way in _ways(Same(spec), Same(pod_ranges)) if name != host.name)
+
+
+@lru_cache(maxsize=2)
+def _ways(spec: Same[ClusterSpec], pod_ranges: Same[Mapping[str, IPv4Network]]) -> tuple[tuple[str, str], ...]:
+    """Host → the commands that lead to its pods from any other."""
+    command = {Plugin.ROUTES: _route, Plugin.VXLAN: _tunnel}[spec.value.network.plugin]
+    return tuple((host.name, command(_peer(host, pod_ranges.value[host.name]))) for host in spec.value.hosts)
+
+
+def _route(peer: Peer) -> str:
+    return f"  ip -4 route replace {peer.range} via {peer.address} proto {ROUTE_PROTOCOL} # {peer.name}"
+
+
+def _tunnel(peer: Peer) -> str:
+    return (
+        f'  bridge fdb replace {peer.mac} dev "$device" dst {peer.address} self permanent # {peer.name}\n'
+        f'  ip -4 neighbour replace {peer.gateway} lladdr {peer.mac} dev "$device" nud permanent\n'
+        f'  ip -4 route replace {peer.range} via {peer.gateway} dev "$device" onlink proto {ROUTE_PROTOCOL}'
+    )
 
 
 def _peer(host: Host, pods: IPv4Network) -> Peer:
@@ -68,6 +95,11 @@ def not_masqueraded(spec: ClusterSpec) -> tuple[str, ...]:
     return (str(spec.network.pods), *hosts)
 
 
+@lru_cache(maxsize=2)
+def _direct(spec: Same[ClusterSpec]) -> str:
+    return ", ".join(not_masqueraded(spec.value))
+
+
 def view(spec: ClusterSpec, host: Host, pod_ranges: Mapping[str, IPv4Network]) -> dict[str, Any]:
     """What the network's templates see on *host*."""
     pods = pod_ranges[host.name]
@@ -75,8 +107,8 @@ def view(spec: ClusterSpec, host: Host, pod_ranges: Mapping[str, IPv4Network]) -
         "pods": str(spec.network.pods),
         "services": str(spec.network.services),
         "protocol": ROUTE_PROTOCOL,
-        "peers": peers(spec, host, pod_ranges),
-        "direct": not_masqueraded(spec),
+        "ways": ways(spec, host, pod_ranges),
+        "direct": _direct(Same(spec)),
         "cni": cni(spec, pods),
         "vxlan": {
             "device": VXLAN_DEVICE,

@@ -58,6 +58,6 @@ def diff(want: Firewall, seen: Seen | None) -> Difference | None:
 def commands(want: Firewall, difference: Difference) -> Order:
     """The new script in place of the old one, which stays beside it until the change is confirmed; the guard is armed before anything changes."""
     seen = difference.seen if isinstance(difference, Opening) else Seen()
-    content = script.build(script.complete(want, seen.ssh_ports)).encode()
+    content = script.build(script.complete(want, seen.ssh_ports))
     risky = bool(seen.filters) or want.strict
     return Order(text=lines(*script.install(len(content), guard_s=want.guard_s if risky else 0)), payload=content, deadline_s=120)

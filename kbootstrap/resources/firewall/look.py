@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from kbootstrap.catalog import paths
 from kbootstrap.catalog.ports import SSH
 from kbootstrap.model.resource import Firewall
+from kbootstrap.model.same import Same
 
 UFW_RULES: Final = "/etc/ufw/before.rules"
 POLICIES: Final = "/etc/firewalld/policies"
@@ -217,4 +219,9 @@ def _missing(seen: Seen, tag: str, counts: dict[str, int], *, strict: bool) -> I
 
 def texts(want: Firewall) -> str:
     """One line per rule, as people read it."""
-    return "".join(f"{rule}\n" for rule in want.rules)
+    return _texts(Same(want))
+
+
+@lru_cache(maxsize=16)
+def _texts(same: Same[Firewall]) -> str:
+    return "".join(f"{rule}\n" for rule in same.value.rules)

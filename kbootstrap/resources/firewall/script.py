@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 from kbootstrap.catalog import paths
 from kbootstrap.model.resource import Allow, Firewall
+from kbootstrap.model.same import Same
 from kbootstrap.resources.firewall import rules
 from kbootstrap.resources.firewall.look import FUNCTIONS, POLICIES, SSH_PURPOSE, UFW_RULES, texts
 from kbootstrap.resources.firewall.script_sh import BODY
@@ -21,11 +23,19 @@ GUARD: Final = "kb-firewall-guard"  # the transient unit that takes a change bac
 ARM: Final = f"systemd-run --quiet --collect --unit={GUARD}"
 BEFORE: Final = f"{paths.FIREWALL_SCRIPT}.before"
 UNCONFIRMED: Final = f"{paths.FIREWALL_SCRIPT}.unconfirmed"
+ALIKE: Final = 16  # kinds of hosts, by roles and SSH ports, that are remembered
 _HOOKS: Final = (rules.INPUT, rules.FORWARD)
 
 
 def complete(want: Firewall, ssh_ports: Collection[int]) -> Firewall:
-    """*want* with the ports that SSH really came in by: the table knows only the usual one."""
+    """*want* with the ports that SSH really came in by: the table knows only the usual one. For the same value and ports the very same value: what
+    is worked out from it (below) is then worked out once for all hosts alike, whose rules name every host."""
+    return _complete(Same(want), tuple(ssh_ports))
+
+
+@lru_cache(maxsize=ALIKE)
+def _complete(same: Same[Firewall], ssh_ports: tuple[int, ...]) -> Firewall:
+    want = same.value
     extra = [number for number in ssh_ports if not any(_covers(rule, number) for rule in want.rules)]
     came = (Allow(protocol="tcp", first=n, last=n, hook=rules.INPUT, networks=(), purpose=SSH_PURPOSE) for n in extra)
     return replace(want, rules=(*want.rules, *came))
@@ -35,8 +45,14 @@ def _covers(rule: Allow, number: int) -> bool:
     return rule.protocol == "tcp" and rule.hook == rules.INPUT and not rule.networks and rule.first == rule.last == number
 
 
-def build(want: Firewall) -> str:
+def build(want: Firewall) -> bytes:
     """The whole script for *want*, which is ``complete``."""
+    return _build(Same(want))
+
+
+@lru_cache(maxsize=ALIKE)
+def _build(same: Same[Firewall]) -> bytes:
+    want = same.value
     parts = {
         "ALLOWED": "".join(f"## {line}\n" for line in texts(want).splitlines()),
         "FUNCTIONS": FUNCTIONS,
@@ -58,12 +74,18 @@ def build(want: Firewall) -> str:
     text = BODY
     for name, value in parts.items():
         text = text.replace(f"@{name}@", value)
-    version = sha256(text)[:16]
-    return text.replace("@VERSION_LINE@", f"# version {version}").replace("@VERSION@", version)
+    version = sha256(text.encode())[:16]
+    return text.replace("@VERSION_LINE@", f"# version {version}").replace("@VERSION@", version).encode()
 
 
 def tag(want: Firewall) -> str:
     """What marks rules as these: eight hexadecimal digits of everything that they say."""
+    return _tag(Same(want))
+
+
+@lru_cache(maxsize=ALIKE)
+def _tag(same: Same[Firewall]) -> str:
+    want = same.value
     said = [*(line for hook in _HOOKS for line in (hook, *rules.nft(want, hook))), _FORMAT]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()[:8]
 
@@ -73,13 +95,19 @@ _FORMAT: Final = "1"  # to be raised when the same rules are written differently
 
 def counts(want: Firewall) -> dict[str, int]:
     """How many rules our chains have, by ``tool hook``."""
+    return _counts(Same(want))
+
+
+@lru_cache(maxsize=ALIKE)
+def _counts(same: Same[Firewall]) -> dict[str, int]:
+    want = same.value
     makers = {"nft": rules.nft, "iptables": rules.iptables}
     return {f"{name} {hook}": len(list(maker(want, hook))) for name, maker in makers.items() for hook in _HOOKS}
 
 
-def sha256(text: str) -> str:
+def sha256(content: bytes) -> str:
     """Of the script as a file."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(content).hexdigest()
 
 
 def _cases(want: Firewall, maker: Callable[[Firewall, str], Iterator[str]]) -> str:

@@ -67,7 +67,7 @@ def texts(spec: ClusterSpec, host: Host) -> dict[str, str]:
     resources = (resource for role in roles() if applies(role, spec, host) for resource in expand(here, role, host))
     files = (r for r in resources if isinstance(r, File) and not r.secret)
     found = {f.name.removeprefix("/"): f.content.decode() for f in files if not f.name.startswith((paths.PKI, paths.ETCD_PKI))}
-    return found | {paths.FIREWALL_SCRIPT.removeprefix("/"): script.build(script.complete(openings(spec, host), (22,)))}
+    return found | {paths.FIREWALL_SCRIPT.removeprefix("/"): script.build(script.complete(openings(spec, host), (22,))).decode()}
 
 
 def manifests(spec: ClusterSpec) -> dict[str, str]:
