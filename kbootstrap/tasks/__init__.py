@@ -17,6 +17,7 @@ from kbootstrap.tasks import (
     _passphrase,
     _timings,
     artifacts,
+    bundle,
     certs,
     cluster,
     demo,
@@ -33,7 +34,7 @@ from kbootstrap.tasks import (
     secrets,
 )
 
-MODULES = (artifacts, certs, cluster, demo, etcd, firewall, inventory, kubeconfig, lab, node, ports, preflight, report, role, secrets)
+MODULES = (artifacts, bundle, certs, cluster, demo, etcd, firewall, inventory, kubeconfig, lab, node, ports, preflight, report, role, secrets)
 
 
 def collection() -> Collection:
