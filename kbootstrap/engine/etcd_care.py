@@ -11,6 +11,8 @@ from kbootstrap.engine.contact import contact
 from kbootstrap.engine.prepare import Prepared
 from kbootstrap.engine.run import Request
 from kbootstrap.errors import ApplyError, PreflightError, Problem, VerifyError
+from kbootstrap.plan import etcd_care_sh as texts
+from kbootstrap.plan import etcd_status as words
 from kbootstrap.plan.checks.gates import etcdctl, move_leader
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
@@ -34,12 +36,14 @@ class Won:
 
 def defrag(request: Request) -> Iterator[Won]:
     """Each member's result as it is done: followers first, then the leader, which hands over before. PreflightError unless all are well (an alarm
-    for space aside: mending it is what this is for)."""
+    for space aside: mending it is what this is for; history goes then, too, since no API server can write that it compacts)."""
     with hold(request.folder.root, "etcd.defrag"):
         known = contact(request.folder)
         with request.connect(known) as pool:
             found = etcd_status.look(known, pool)
             _all_well(found)
+            if any(alarm.kind == "NOSPACE" for alarm in found.alarms):
+                _compacted(known, pool, found)
             for member in sorted(found.members, key=lambda each: each.leads):
                 yield _defragged(known, pool, member)
 
@@ -50,6 +54,14 @@ def _all_well(found: EtcdStatus) -> None:
     if problems:
         hint = "A member stands still while it is defragmented: the others must be whole. invoke etcd.status"
         raise PreflightError("not every member of etcd is well; nothing was changed", problems=problems, hint=hint)
+
+
+def _compacted(known: Prepared, pool: Pool, found: EtcdStatus) -> None:
+    """Only the present is left: what was deleted takes no more room. Who watches from an older revision is told to list again."""
+    host = known.spec.host((found.leader or found.following[0]).host)
+    code, _, stderr = cluster.one(pool.connection(host), texts.compact(host), deadline_s=DEFRAG_S)
+    if code != 0:
+        raise ApplyError(f"compact: {stderr.strip()[-300:]}", host=host.name, hint="invoke etcd.status")
 
 
 def _defragged(known: Prepared, pool: Pool, member: Member) -> Won:
@@ -84,14 +96,14 @@ def alarms(request: Request, *, disarm: bool) -> tuple[EtcdStatus, bool]:
         found = etcd_status.look(known, pool)
         if not disarm or not found.alarms:
             return found, False
-        _mended(found)
+        _mended(known, pool, found)
         leader = found.leader or found.following[0]
         _disarm(known, pool.connection(known.spec.host(leader.host)))
         return etcd_status.look(known, pool), True
 
 
-def _mended(found: EtcdStatus) -> None:
-    problems = [Problem(where=found.host_of(a.member), what="alarm CORRUPT", hint=HINTS["CORRUPT"]) for a in found.alarms if a.kind == "CORRUPT"]
+def _mended(known: Prepared, pool: Pool, found: EtcdStatus) -> None:
+    problems = list(_corrupt(known, pool, found))
     for member in found.members:
         if member.quota_bytes and member.db_bytes > ROOM * member.quota_bytes:
             what = f"{member.db_bytes / 1e6:.0f} of {member.quota_bytes / 1e6:.0f} MB are used"
@@ -100,6 +112,20 @@ def _mended(found: EtcdStatus) -> None:
         problems.append(Problem(where="etcd", what="has no quorum, and disarming is a write", hint="invoke etcd.status"))
     if problems:
         raise PreflightError("the cause is still there; nothing was disarmed", problems=problems)
+
+
+def _corrupt(known: Prepared, pool: Pool, found: EtcdStatus) -> Iterator[Problem]:
+    """Members that still serve other data than the rest. One that is down serves none, and etcd compares before it lets it serve again."""
+    corrupt = [alarm for alarm in found.alarms if alarm.kind == "CORRUPT"]
+    if not corrupt:
+        return
+    hosts = [known.spec.host(member.host) for member in found.following]
+    outcomes = pool.map(lambda host, connection: cluster.one(connection, texts.hash_of(host), deadline_s=60), hosts)
+    said = {name: words.hash_of(*outcome.get()[:2]) if outcome.ok else "" for name, outcome in outcomes.items()}
+    if "" in said.values() or len(set(said.values())) > 1:
+        told = ", ".join(f"{name}: {each or 'no answer'}" for name, each in said.items())
+        for alarm in corrupt:
+            yield Problem(where=found.host_of(alarm.member), what=f"alarm CORRUPT, and the members differ ({told})", hint=HINTS["CORRUPT"])
 
 
 def _disarm(known: Prepared, connection: Connection) -> None:

@@ -84,6 +84,15 @@ def known(code: int, output: str) -> tuple[Known, ...]:
         return ()
 
 
+def hash_of(code: int, output: bytes) -> str:
+    """«revision/hash» of ``endpoint hashkv``; empty where it was not told."""
+    try:
+        found = _answer(output.decode("utf-8", "replace"))[0]["HashKV"] if code == 0 else {}
+        return f"{found['header']['revision']}/{found['hash']}"
+    except (ValueError, KeyError, TypeError, IndexError):
+        return ""
+
+
 def _answer(output: str) -> Any:
     """The line that is etcdctl's answer; its log lines are JSON too."""
     return json.loads(
