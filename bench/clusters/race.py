@@ -14,6 +14,7 @@ from statistics import median
 
 from bench.clusters import floor, kubeadm
 from bench.clusters.hosts import NAME, Hosts, hosts
+from bench.contestants.kbootstrap import compiled
 from bench.servers import PROJECT
 
 OURS, FLOOR, KUBEADM = "cluster.up", "floor", "kubeadm"
@@ -34,6 +35,7 @@ def run(*, rounds: int, seed: int | None, masters: int = 3, workers: int = 2) ->
     shuffled = random.Random(seed)  # noqa: S311
     say(f"{masters}+{workers}, {rounds} rounds, seed {seed}")
     laps: list[Lap] = []
+    compiled()
     with hosts(masters, workers) as course:
         kit = kubeadm.material(course)
         for number in range(1, rounds + 1):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import re
 import shutil
 import sys
 from collections.abc import Mapping
+from functools import cache
 from ipaddress import IPv4Address
 from typing import Final
 
@@ -20,7 +22,14 @@ ADDRESSES: Final = IPv4Address("10.77.0.1")
 ENVIRONMENT: Final[Mapping[str, str]] = {"PYTHONPATH": str(PROJECT)}
 
 
+@cache
+def compiled() -> None:
+    """As pip does where a tool is installed: in a fresh checkout the first command would pay for that."""
+    compileall.compile_dir(PROJECT / "kbootstrap", quiet=1)
+
+
 def job(stand: Stand, work: Work) -> Job:
+    compiled()
     inventory(stand)
     if work.facts is not None:
         asked = stand.file("facts-asked.json", json.dumps(dict(work.facts)))
