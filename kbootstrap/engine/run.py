@@ -130,6 +130,7 @@ def up(request: Request) -> Outcome:
                 work=lambda applying, now: _work(request, prepared, applying, now),
             )
             _hand_over(prepared, after)
+            endpoint.tell(request.listener, prepared, picture.plan)
             results = _checked(request, prepared, pool, after, full=True, settle=True)
             return Outcome(prepared=prepared, picture=picture, applied=True, results=results)
 
