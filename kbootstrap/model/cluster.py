@@ -299,11 +299,13 @@ class Certificates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifacts:
-    """``mirror`` is a directory or an http(s) URL with the layout of the official sites."""
+    """``mirror`` is a directory or an http(s) URL with the layout of the official sites. ``offline``: what is not in the cache is refused, and no
+    connection is made but to hosts of the inventory."""
 
     source: ArtifactSource = ArtifactSource.AUTO
     mirror: str = ""
     images: ImageSource = ImageSource.BUNDLE
+    offline: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,17 +334,16 @@ class ClusterSpec:
     preflight: Preflight = field(default_factory=Preflight)
     cloud: str = "none"  # none|external
 
-    @property
-    def masters(self) -> tuple[Host, ...]:
-        return tuple(h for h in self.hosts if h.is_master)
+    masters: tuple[Host, ...] = field(init=False, repr=False, compare=False)
+    workers: tuple[Host, ...] = field(init=False, repr=False, compare=False)
+    _by_name: Mapping[str, Host] = field(init=False, repr=False, compare=False)
 
-    @property
-    def workers(self) -> tuple[Host, ...]:
-        return tuple(h for h in self.hosts if h.is_worker)
+    def __post_init__(self) -> None:
+        """Who is who is asked for every host: sought each time, 1000 hosts would cost a million looks."""
+        object.__setattr__(self, "masters", tuple(h for h in self.hosts if h.is_master))
+        object.__setattr__(self, "workers", tuple(h for h in self.hosts if h.is_worker))
+        object.__setattr__(self, "_by_name", {h.name: h for h in reversed(self.hosts)})
 
     def host(self, name: str) -> Host:
         """The host called *name*; KeyError if there is none."""
-        for h in self.hosts:
-            if h.name == name:
-                return h
-        raise KeyError(name)
+        return self._by_name[name]

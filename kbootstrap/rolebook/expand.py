@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Network
 
 from kbootstrap import kubeconfig
@@ -25,6 +26,7 @@ from kbootstrap.model.resource import (
     Sysctl,
     User,
 )
+from kbootstrap.model.same import Same
 from kbootstrap.pki.profiles import CAS, PLACES
 from kbootstrap.render import encryption
 from kbootstrap.render.context import Inputs, alone, view
@@ -50,8 +52,15 @@ class World:
         """What a template may see."""
         if self.variables is not None:
             return alone(self.spec, host, self.variables, inputs)
-        references = {name: ref for name, (ref, _) in self.images[host.arch].items()}
-        return view(self.spec, host, pod_ranges=self.pod_ranges, images=references, inputs=inputs)
+        found = _view(Same(self), Same(host))
+        return found if inputs is None else {**found, "inputs": inputs}
+
+
+@lru_cache(maxsize=2)
+def _view(world: Same[World], host: Same[Host]) -> Mapping[str, object]:
+    """What all templates of a host see: a host's are rendered one after the other."""
+    references = {name: ref for name, (ref, _) in world.value.images[host.value.arch].items()}
+    return view(world.value.spec, host.value, pod_ranges=world.value.pod_ranges, images=references)
 
 
 def applies(role: RoleDef, spec: ClusterSpec, host: Host) -> bool:
