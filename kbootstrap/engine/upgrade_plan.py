@@ -61,6 +61,8 @@ def _moves(turn: Turn, now: Mapping[str, str], wanted: dict[str, str]) -> Iterat
 
 
 def _warnings(prepared: Prepared, pool: Pool, waves: Sequence[Wave], way: state.Rollout) -> Iterator[str]:
+    for turn in (turn for wave in waves for turn in wave.turns if turn.alone):
+        yield f"{turn.host} is not drained: no other node takes its pods; they outlive the restart of their kubelet"
     if len(prepared.spec.masters) == 1 and waves:
         yield "there is one master: the API does not answer while its API server restarts"
     if not way.back:

@@ -113,7 +113,8 @@ class Changing:
     def _look(self, prepared: Prepared, *, again: bool = False) -> _Look:
         """The plan of every run, and the order in which it is worked here."""
         picture = run.look(self.request, prepared, self.pool, again=again)
-        waves = ways.waves(picture.plan, prepared.desired, max_unavailable=self.asked.max_unavailable, back=self.record.back)
+        wide, back = self.asked.max_unavailable, self.record.back
+        waves = ways.waves(picture.plan, prepared.desired, prepared.spec, max_unavailable=wide, back=back)
         return _Look(picture=picture, waves=waves, plan=ways.ordered(picture.plan, waves))
 
     def _refuse_unfit(self, prepared: Prepared, found: _Look) -> None:

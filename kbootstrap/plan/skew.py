@@ -17,12 +17,13 @@ def upgrade(seen: Versions, target: str) -> tuple[Problem, ...]:
         known = ", ".join(releases.minors())
         what = f"{target} is not of a minor that this version of kbootstrap installs ({known})"
         return (Problem(where="--to", what=what, hint="Flags and configuration are written for those."),)
-    newer = [
-        Problem(where=host, what=f"{name} is {version}, newer than {target}: a downgrade", hint=_NEWER)
-        for host, name, version in _each(seen)
-        if order(version) > order(target)
-    ]
-    return tuple(newer) or tuple(_too_old(seen, target))
+    newer: dict[tuple[str, str], list[str]] = {}
+    for host, name, version in _each(seen):
+        if order(version) > order(target):
+            newer.setdefault((host, version), []).append(name)
+    told = [f"{version} runs ({', '.join(names)}), which is newer than {target}: a downgrade" for (_, version), names in newer.items()]
+    problems = [Problem(where=host, what=what, hint=_NEWER if not n else "") for n, ((host, _), what) in enumerate(zip(newer, told, strict=True))]
+    return tuple(problems) or tuple(_too_old(seen, target))
 
 
 def _too_old(seen: Versions, target: str) -> Iterator[Problem]:

@@ -6,11 +6,12 @@ its host before (``upgrade_sh``), so that a host whose new version does not come
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from kbootstrap.catalog import paths
+from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.model.desired import Desired
 from kbootstrap.model.plan import CLUSTER, Change, HostPlan, Plan, Stage
 from kbootstrap.model.resource import Service
@@ -42,10 +43,14 @@ _DISTURBS: Final = frozenset({"service/kubelet.service", "service/containerd.ser
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """What is done to one host before the next one is touched: *parts* one after the other, each with its gates."""
+    """What is done to one host before the next one is touched: *parts* one after the other, each with its gates.
+
+    *alone*: no other node takes ordinary pods, so its own have nowhere to go; they outlive their kubelet's restart.
+    """
 
     host: str
     parts: tuple[HostPlan, ...]
+    alone: bool = False
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -54,7 +59,7 @@ class Turn:
     @property
     def drains(self) -> bool:
         """Whether what runs its pods restarts; a node that is new has none."""
-        return any(change.key in _DISTURBS and not change.reason.startswith("new unit") for change in self.changes)
+        return not self.alone and any(change.key in _DISTURBS and not change.reason.startswith("new unit") for change in self.changes)
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -71,14 +76,14 @@ class Wave:
     width: int = 0
 
 
-def waves(plan: Plan, desired: Desired, *, max_unavailable: int = 1, back: bool = False) -> tuple[Wave, ...]:
+def waves(plan: Plan, desired: Desired, spec: ClusterSpec, *, max_unavailable: int = 1, back: bool = False) -> tuple[Wave, ...]:
     """The changes of *plan* in the order of an upgrade, or of a way *back*; what goes through the API is in none."""
     stages = {stage.name: tuple(host for host in stage.hosts if host.host != CLUSTER) for stage in plan.stages}
     control = [(host, *_split(host, desired)) for host in stages.get(CONTROL_PLANE, ())]
     found = {name: [Turn(host=host.host, parts=(host,)) for host in stages.get(name, ())] for name in (HOSTS, FIREWALL, ETCD, ENDPOINT)}
     found[SERVERS] = [Turn(host=host.host, parts=(mine,)) for host, mine, _ in control if mine.changes]
     found[CONTROLLERS] = [Turn(host=host.host, parts=(others,)) for host, _, others in control if others.changes]
-    found[NODES] = list(_nodes([stages.get(name, ()) for name in (RUNTIME, WORKERS, NETWORK)]))
+    found[NODES] = list(_nodes([stages.get(name, ()) for name in (RUNTIME, WORKERS, NETWORK)], {host.name for host in spec.workers}))
     widths = {NODES: max_unavailable} | dict.fromkeys(_ALONE, 1)
     order = BACK if back else UP
     return tuple(Wave(name=name, turns=tuple(found[name]), width=widths.get(name, 0)) for name in order if found.get(name))
@@ -102,13 +107,13 @@ def _only(host: HostPlan, changes: Sequence[Change]) -> HostPlan:
     return replace(host, changes=kept, gates=host.gates if restarts else ())
 
 
-def _nodes(stages: Iterable[Sequence[HostPlan]]) -> Iterator[Turn]:
+def _nodes(stages: Iterable[Sequence[HostPlan]], workers: Collection[str]) -> Iterator[Turn]:
     parts: dict[str, list[HostPlan]] = {}
     for stage in stages:
         for host in stage:
             parts.setdefault(host.host, []).append(host)
     for name, mine in parts.items():
-        yield Turn(host=name, parts=tuple(mine))
+        yield Turn(host=name, parts=tuple(mine), alone=set(workers) == {name})
 
 
 def ordered(plan: Plan, found: Sequence[Wave]) -> Plan:

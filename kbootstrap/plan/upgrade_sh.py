@@ -156,7 +156,7 @@ def deprecated_apis(host: Host) -> str:
 
 
 def apis_told(output: str, target_minor: int) -> list[str]:
-    """A line for each, those first that the new version no longer has."""
+    """A line for each that has an end, those first that the new version no longer has."""
     gone, later = [], []
     for match in _METRIC.finditer(output):
         label = dict(_LABEL.findall(match["labels"]))
@@ -164,8 +164,8 @@ def apis_told(output: str, target_minor: int) -> list[str]:
         removed = label.get("removed_release", "")
         if removed and int(removed.split(".")[1]) <= target_minor:
             gone.append(f"{name} was asked for, and is gone since {removed}: who asks for it fails after the upgrade")
-        else:
-            later.append(f"{name} was asked for, and is deprecated{f': it goes with {removed}' if removed else ''}")
+        elif removed:
+            later.append(f"{name} was asked for, and goes with {removed}")
     return list(dict.fromkeys((*gone, *later)))
 
 
