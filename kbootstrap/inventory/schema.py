@@ -8,11 +8,23 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from kbootstrap.catalog import releases
 from kbootstrap.inventory import fields as f
-from kbootstrap.model.cluster import ArtifactSource, EndpointKind, FirewallMode, ImageSource, KeyType, Plugin, PodSecurityLevel, ProxyMode
+from kbootstrap.inventory.sections import (
+    Artifacts,
+    Audit,
+    Certificates,
+    Closed,
+    Endpoint,
+    Etcd,
+    Network,
+    NodeFailure,
+    PodSecurity,
+    Preflight,
+)
+from kbootstrap.model.cluster import EndpointKind, FirewallMode, ProxyMode
 
 Component = Literal["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"]
 
@@ -24,11 +36,7 @@ def _known_component(text: str) -> str:
     return text
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # built once, with the whole: each by itself doubles the time
-
-
-class Bastion(_Closed):
+class Bastion(Closed):
     """A host to go through; its key is checked against the same known_hosts."""
 
     host: f.Reachable | None = Field(None, description="Name or address of the bastion.")
@@ -37,7 +45,7 @@ class Bastion(_Closed):
     key: f.FilePath | None = None
 
 
-class Sudo(_Closed):
+class Sudo(Closed):
     """How to become root; the password itself never stands in the inventory."""
 
     needed: f.Truth | None = Field(None, description="The user becomes root by sudo.")
@@ -45,7 +53,7 @@ class Sudo(_Closed):
     password_file: f.FilePath | None = Field(None, description="A file of mode 0600 that holds the password.")
 
 
-class Ssh(_Closed):
+class Ssh(Closed):
     """The way in; host and port may differ from the address that the cluster uses."""
 
     user: f.User | None = None
@@ -56,7 +64,7 @@ class Ssh(_Closed):
     bastion: Annotated[Bastion, f.Empty] | None = None
 
 
-class HostPrep(_Closed):
+class HostPrep(Closed):
     """What may be changed on the host's system."""
 
     swap: Literal["off", "leave"] | None = None
@@ -64,13 +72,13 @@ class HostPrep(_Closed):
     modules: Literal["load", "leave"] | None = None
 
 
-class Runtime(_Closed):
+class Runtime(Closed):
     """containerd."""
 
     restrict_oom_score_adj: f.Truth | None = Field(None, description="For machines whose root lacks CAP_SYS_RESOURCE.")
 
 
-class Kubelet(_Closed):
+class Kubelet(Closed):
     """kubelet."""
 
     max_pods: Annotated[f.Integer, Field(ge=1, le=1000)] | None = None
@@ -80,7 +88,7 @@ class Kubelet(_Closed):
     config: Annotated[dict[str, Any], f.Empty] | None = Field(None, description="Merged over the KubeletConfiguration that is rendered.")
 
 
-class Proxy(_Closed):
+class Proxy(Closed):
     """kube-proxy."""
 
     mode: ProxyMode | None = None
@@ -92,7 +100,7 @@ def _word(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
 
 
-class Firewall(_Closed):
+class Firewall(Closed):
     """The host's firewall."""
 
     manage: Annotated[FirewallMode, BeforeValidator(_word, json_schema_input_type=Literal[True, False, "report"])] | None = Field(
@@ -101,7 +109,7 @@ class Firewall(_Closed):
     strict: f.Truth | None = Field(None, description="Drop everything that comes in but what the cluster needs, SSH and ICMP.")
 
 
-class Settings(_Closed):
+class Settings(Closed):
     """Settings of hosts: for all at the top, for some in a group, for one at the host; the narrower wins, lists replace."""
 
     arch: Literal["amd64", "arm64"] | None = None
@@ -133,91 +141,11 @@ class HostEntry(Settings):
 _Entry = Annotated[HostEntry, BeforeValidator(lambda value: {} if value is None else value, json_schema_input_type=HostEntry | None)]
 
 
-class Hosts(_Closed):
+class Hosts(Closed):
     """A host may stand in both lists: its settings in one, {} in the other."""
 
     masters: Annotated[dict[f.HostName, _Entry], f.Empty] | None = Field(None, description="An odd number: 1, 3, 5 …")
     workers: Annotated[dict[f.HostName, _Entry], f.Empty] | None = None
-
-
-class Network(_Closed):
-    """Pod and service ranges."""
-
-    pods: f.Cidr | None = None
-    services: f.Cidr | None = None
-    host_prefix: Annotated[f.Integer, Field(ge=16, le=28)] | None = Field(None, description="Length of each host's own pod range.")
-    plugin: Plugin | None = None
-    mtu: Annotated[f.Integer, Field(ge=0, le=65535)] | None = Field(None, description="0: derived from the host's interface.")
-    domain: f.Domain | None = None
-
-
-class Endpoint(_Closed):
-    """How hosts reach an API server."""
-
-    kind: EndpointKind | None = None
-    address: f.Reachable | None = None
-    port: f.Port | None = None
-
-
-class Etcd(_Closed):
-    """etcd's timing and size."""
-
-    heartbeat_ms: Annotated[f.Integer, Field(ge=10, le=10_000)] | None = None
-    election_ms: Annotated[f.Integer, Field(ge=50, le=50_000)] | None = None
-    quota_bytes: Annotated[f.Integer, Field(ge=64 * 1024**2, le=100 * 1024**3)] | None = None
-
-
-class NodeFailure(_Closed):
-    """Seconds: status period, grace until unreachable, wait until pods are evicted."""
-
-    status_period_s: Annotated[f.Integer, Field(ge=1, le=3600)] | None = None
-    grace_s: Annotated[f.Integer, Field(ge=1, le=86400)] | None = None
-    evict_s: Annotated[f.Integer, Field(ge=0, le=86400)] | None = None
-
-
-class Certificates(_Closed):
-    """Lifetimes, key type, further names of the API server."""
-
-    ca_days: Annotated[f.Integer, Field(ge=1, le=36500)] | None = None
-    leaf_days: Annotated[f.Integer, Field(ge=1, le=3650)] | None = None
-    renew_within_days: Annotated[f.Integer, Field(ge=0, le=3650)] | None = None
-    key_type: KeyType | None = None
-    extra_sans: list[f.San] | None = None
-    passphrase_file: f.FilePath | None = Field(None, description="A file of mode 0600 that opens a sealed PKI directory and locked CA keys.")
-
-
-class Audit(_Closed):
-    """The API servers' audit log."""
-
-    rules: list[Annotated[dict[str, Any], BeforeValidator(f.audit_rule, json_schema_input_type=dict[str, Any])]] | None = Field(
-        None, description="Rules of audit.k8s.io/v1; they decide behind those that keep noise and the bodies of secrets out."
-    )
-    max_age_days: Annotated[f.Integer, Field(ge=1, le=3650)] | None = None
-    max_backups: Annotated[f.Integer, Field(ge=1, le=1000)] | None = None
-    max_size_mb: Annotated[f.Integer, Field(ge=1, le=10_000)] | None = None
-
-
-class PodSecurity(_Closed):
-    """What namespaces without labels of their own allow pods; kube-system is exempt."""
-
-    enforce: PodSecurityLevel | None = None
-    audit: PodSecurityLevel | None = None
-    warn: PodSecurityLevel | None = None
-    exempt: list[f.Name] | None = Field(None, description="Further namespaces to which this does not apply.")
-
-
-class Artifacts(_Closed):
-    """Where binaries and images come from."""
-
-    source: ArtifactSource | None = None
-    mirror: f.Mirror | None = Field(None, description="A directory or an http(s) URL with the layout of the official sites.")
-    images: ImageSource | None = None
-
-
-class Preflight(_Closed):
-    """Checks before anything is changed."""
-
-    waive: Annotated[dict[str, f.Reason], f.Empty] | None = Field(None, description='check: "the reason", by the ids that preflight.run shows.')
 
 
 def _endpoint(value: Any) -> Any:
