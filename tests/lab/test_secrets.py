@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
 import time
@@ -143,6 +144,30 @@ def test_killed_behind_a_step_the_same_command_finishes(one: Cluster, step: str)
     assert keys(one).retired == (*old.retired, *old.readers), "one rotation, not two"
     sealed_by_the_last_alone(one)
     unharmed(one, 20, mark)
+
+
+def told(cluster: Cluster, *arguments: str) -> tuple[int, str]:
+    """A command as a user calls it."""
+    argv = [sys.executable, "-m", "kbootstrap", arguments[0], "--cluster", cluster.folder.name, *arguments[1:]]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(argv, cwd=cluster.folder.root.parents[1], env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.long(seconds=15)
+def test_the_commands_say_what_is_and_what_would_be(one: Cluster) -> None:
+    plant(one, 20, "told")
+    (writer,) = keys(one).readers
+    code, said = told(one, "secrets.show", "--json")
+    found = json.loads(said)
+    assert (code, found["writer"], found["phase"], found["ok"]) == (0, writer.name, "idle", True)
+    assert found["counts"][writer.name] >= 20
+    code, said = told(one, "secrets.rotate", "--dry-run")
+    assert code == 10
+    assert [line.split(":")[0] for line in said.splitlines() if line.split(":")[0] in STEPS] == list(STEPS)
+    assert "restarts kube-apiserver on m1" in said
+    assert keys(one).readers == (writer,)
+    assert base64.b64encode(writer.secret).decode() not in said
 
 
 def refused(cluster: Cluster, work: Callable[[], object]) -> None:
