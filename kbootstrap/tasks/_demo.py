@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from rich.console import Console
-
 from kbootstrap import inventory, lab
 from kbootstrap.catalog import releases
 from kbootstrap.engine import prepare
@@ -35,7 +33,7 @@ def binaries(cluster: str) -> None:
         _ready_source(folder, spec, versions, arches, reach)
     known = pins.load(folder.pins)
     sources: Counter[str] = Counter()
-    with Live(Console(stderr=True), wording=in_hand) as live:
+    with Live(wording=in_hand) as live:
         for arch in arches:
             files = artifacts.fetch(releases.binaries(), versions, arch, spec.artifacts, listener=live, pins=known, reach=reach)
             packed = images.bundle(releases.images(), versions, arch, spec.artifacts, listener=live, reach=reach)

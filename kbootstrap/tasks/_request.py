@@ -6,9 +6,6 @@ import json as encoder
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
-from rich.console import Console
-
-from kbootstrap.engine import autopsy
 from kbootstrap.engine.prepare import Prepared
 from kbootstrap.engine.run import Outcome, Request
 from kbootstrap.engine.timing import span
@@ -35,7 +32,7 @@ def open_(
     confirm: Callable[[Plan], bool] = lambda plan: True, take_lock: bool = False,
 ) -> Iterator[Request]:  # fmt: skip
     """A request whose progress shows on standard error (not with *quiet*)."""
-    live = Live(Console(stderr=True), wording=in_hand)
+    live = Live(wording=in_hand)
     aside = nullcontext if quiet else live.aside
     passwords = Passwords(ask=ask, descriptor=fd, aside=aside)
 
@@ -56,6 +53,8 @@ def open_(
         return Pool(prepared.spec.hosts, dial, forks=_forks.number(), on_stop=stopped)
 
     def look(error: KbError, command: str) -> None:
+        from kbootstrap.engine import autopsy
+
         if autopsy.worth(error):
             complain("Looking for the cause …")
             autopsy.examine(folder, pool, error, command=command, block=block)

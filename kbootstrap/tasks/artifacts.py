@@ -43,14 +43,12 @@ def fetch(
     _: Context, cluster: str = "", kubernetes: str = "", arch: str = "", source: str = "", mirror: str = "", cache: str = "", json: bool = False
 ) -> None:  # fmt: skip
     """Bring every binary and image that the cluster needs to this machine, verified."""
-    from rich.console import Console
-
     from kbootstrap.report.live import Live
     from kbootstrap.store import artifacts, images
 
     wish = _wish(cluster, kubernetes, arch, source, mirror, cache)
     found: list[Artifact | Image] = []
-    with Live(Console(stderr=True), wording=in_hand) as live:
+    with Live(wording=in_hand) as live:
         reach = artifacts.Reach()
         for each in wish.arches:
             names = releases.binaries()

@@ -38,8 +38,6 @@ def make(
     json: bool = False,
 ) -> None:  # fmt: skip
     """Write every binary and image of a version for an architecture into one file, with their checksums. Asks no host."""
-    from rich.console import Console
-
     from kbootstrap.engine import bundle
     from kbootstrap.report.live import Live
     from kbootstrap.store import files
@@ -50,7 +48,7 @@ def make(
     wish = bundle.Wish(versions=found.versions, arch=found.arches[0], source=found.artifacts, pins=found.pins, cache=found.cache)
     target = Path(to) if to else Path(bundle.name(wish))
     files.refuse_unfit(target, option="--to", taken="A bundle replaces nothing: say another file with --to.")
-    with Live(Console(stderr=True), wording=in_hand) as live:
+    with Live(wording=in_hand) as live:
         content, sha256 = bundle.make(wish, target, live)
     _show(content, {"path": str(target), "sha256": sha256, "size": content.size}, as_json=json)
     if not json:

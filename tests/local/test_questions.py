@@ -18,11 +18,10 @@ from kbootstrap.tasks._common import Passwords
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 60.0
 PROGRAM = """
-from rich.console import Console
 from kbootstrap.model.events import Progress
 from kbootstrap.report.live import Live
 from kbootstrap.tasks._common import ask, say
-with Live(Console(stderr=True)) as live:
+with Live() as live:
     live(Progress(host="m1", label="upload", done=1, total=2))
     with live.aside():
         answer = ask("Apply? [y/N] ")

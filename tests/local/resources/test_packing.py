@@ -63,7 +63,6 @@ def sent(blobs: list[Blob], *, unpacks: tuple[str, ...]) -> int:
             lying = Path(paths.BLOBS, blob.sha256)
             assert hashlib.sha256(lying.read_bytes()).hexdigest() == blob.sha256
             lying.unlink()
-        pushing.join()
         return connection.sent
     finally:
         connection.close()

@@ -5,15 +5,13 @@ from __future__ import annotations
 import io
 from concurrent.futures import ThreadPoolExecutor
 
-from rich.console import Console
-
 from kbootstrap.model import events
 from kbootstrap.report.live import Live
 
 
 def shown(*happened: events.Event) -> list[str]:
     out = io.StringIO()
-    with Live(Console(file=out, force_terminal=False, width=200)) as live:
+    with Live(out, terminal=False) as live:
         for event in happened:
             live(event)
     return [line.rstrip() for line in out.getvalue().splitlines() if line.strip()]
@@ -36,7 +34,7 @@ def test_a_change_is_a_line_only_if_it_failed() -> None:
 
 def test_many_threads_may_report() -> None:
     out = io.StringIO()
-    with Live(Console(file=out, force_terminal=True, width=200)) as live, ThreadPoolExecutor(8) as pool:
+    with Live(out, terminal=True) as live, ThreadPoolExecutor(8) as pool:
         tuple(pool.map(lambda n: live(events.Progress(host=f"h{n % 5}", label="upload", done=n, total=100)), range(101)))
         live(events.Note(text="done"))
     assert "done" in out.getvalue()
