@@ -130,6 +130,10 @@ class UnavailableError(ArtifactError):
     """One source cannot give an artifact (unreachable, not there, not pinned, no compiler); another source may."""
 
 
+class OfflineError(ArtifactError):
+    """``offline: true``: something is not in the cache, or a connection would have gone to somebody who is no host of the inventory."""
+
+
 class PkiError(KbError):
     """The PKI directory is damaged, unsafe, or belongs to another cluster; nothing is regenerated implicitly."""
 

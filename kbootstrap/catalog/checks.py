@@ -67,6 +67,7 @@ ROWS: tuple[CheckRow, ...] = (
     _row("firewall-managers", "each overwrites the other's rules, and which holds after a reboot is chance"),
     _row("firewall", "a firewall that is only reported on may drop what hosts and pods say to each other"),
     _row("commands", "the daemons or our own steps call them"),
+    _row("offline", "the package of the API endpoint would be fetched from a package server"),
     _row("package-lock", "the package of the API endpoint could not be installed"),
 )
 

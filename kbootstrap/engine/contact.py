@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kbootstrap import inventory
+from kbootstrap.engine import offline
 from kbootstrap.engine.prepare import Prepared, ca_files_sha256
 from kbootstrap.errors import PkiError, UsageError
 from kbootstrap.model.cluster import ClusterSpec, Host
@@ -27,6 +28,7 @@ def chosen(spec: ClusterSpec, limit: Sequence[str]) -> tuple[Host, ...]:
 def contact(folder: Folder) -> Prepared:
     """A ``Prepared`` that wants nothing of any host. Raises InventoryError."""
     spec = inventory.load(folder.cluster_yml)
+    offline.confine(spec)
     world = World(spec=spec, pki=Pki(), renderer=Renderer(()), pod_ranges={}, binaries={}, images={})
     return Prepared(folder=folder, spec=spec, state=state.load(folder.state), pki=world.pki, issued=(), world=world, desired=Desired(hosts={}))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kbootstrap import inventory
 from kbootstrap.catalog import names, releases
+from kbootstrap.engine import offline
 from kbootstrap.engine.nodes import node
 from kbootstrap.engine.timing import span
 from kbootstrap.errors import RoleError
@@ -71,8 +72,8 @@ def prepare(folder: Folder, listener: Listener, *, dry: bool, kubernetes: str = 
     defined = roles()
     with span(listener, "artifacts"):
         reach = artifacts.Reach()
-        binaries = _binaries(spec, defined, pins.load(folder.pins), reach, listener)
-        images_ = _images(spec, defined, reach, listener)
+        pinned = pins.load(folder.pins)
+        binaries, images_ = offline.both(lambda: _binaries(spec, defined, pinned, reach, listener), lambda: _images(spec, defined, reach, listener))
     with span(listener, "rendering"):
         world = World(
             spec=spec,
@@ -89,6 +90,7 @@ def prepare(folder: Folder, listener: Listener, *, dry: bool, kubernetes: str = 
 def _own(folder: Folder, *, dry: bool, kubernetes: str) -> tuple[ClusterSpec, state.State, Pki, tuple[Issued, ...]]:
     """What lies in the cluster's folder, complete; written back unless *dry*."""
     spec = inventory.load(folder.cluster_yml, kubernetes=kubernetes)
+    offline.confine(spec)
     known = state.complete(state.load(folder.state), spec)
     pki, issued = issue.complete(pki_dir.load(folder.pki), profiles(spec), now=clock.now(), certificates=spec.certificates, entropy=SystemEntropy())
     if not dry:

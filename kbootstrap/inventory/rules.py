@@ -14,7 +14,7 @@ from kbootstrap.inventory.finding import Finding, did_you_mean
 from kbootstrap.inventory.layers import entries, host_names, layers_of, origin
 from kbootstrap.inventory.rules_network import NETWORK_RULES
 from kbootstrap.inventory.tree import Path
-from kbootstrap.model.cluster import ArtifactSource, EndpointKind, ProxyMode
+from kbootstrap.model.cluster import ArtifactSource, EndpointKind, ImageSource, ProxyMode
 
 Rule = Callable[[Draft], Iterator[Finding]]
 
@@ -163,6 +163,18 @@ def mirror_given(draft: Draft) -> Iterator[Finding]:
         yield draft.error(("artifacts", "source"), "artifacts: source is mirror, but mirror is not given", "Write `mirror: ` and a directory or URL.")
 
 
+def offline_alone(draft: Draft) -> Iterator[Finding]:
+    """Without a way out nobody is asked for files, neither by us nor by hosts."""
+    artifacts = draft.spec.artifacts
+    if artifacts.offline and artifacts.images is ImageSource.PULL:
+        yield draft.error(
+            ("artifacts", "images"), "artifacts: offline is true, and images: pull sends the hosts to a registry", "Write `images: bundle`."
+        )
+    if artifacts.offline and "://" in artifacts.mirror:
+        what = f"artifacts: offline is true, and the mirror {artifacts.mirror} would be asked"
+        yield draft.error(("artifacts", "mirror"), what, "Name a directory, or bring everything by bundle.load and leave mirror out.")
+
+
 def waivers(draft: Draft) -> Iterator[Finding]:
     """Each finding is accepted by its check's name; whoever accepts all of them would not read the next one."""
     for name in draft.spec.preflight.waive:
@@ -206,5 +218,5 @@ def firewall_mode(draft: Draft) -> Iterator[Finding]:
 
 RULES: Final[tuple[Rule, ...]] = (
     required, odd_masters, some_workers, one_place_per_host, distinct_addresses, group_members, endpoint_address, bastion_host,
-    node_failure_times, etcd_times, certificate_times, mirror_given, waivers, known_minor, proxy_mode, firewall_mode, *NETWORK_RULES,
+    node_failure_times, etcd_times, certificate_times, mirror_given, offline_alone, waivers, known_minor, proxy_mode, firewall_mode, *NETWORK_RULES,
 )  # fmt: skip

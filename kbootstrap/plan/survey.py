@@ -21,6 +21,7 @@ _ROUTE: Final = re.compile(r"(?:(blackhole|unreachable|prohibit) )?(default|\d+\
 _COPIED: Final = re.compile(r"(\d+) bytes.* ([\d.e+-]+) s(?:econds)?,")
 _UNIT: Final = re.compile(r"[^/]+\.(?:service|scope|slice)")
 _SYNC_WRITE: Final = 4096
+_NOBODY: Final = "localhost"  # whom the resolver knows without asking
 Lines = Mapping[str, Sequence[str]]
 
 
@@ -58,7 +59,7 @@ def _filled(text: str, spec: ClusterSpec, host: Host, *, thorough: str) -> str:
         "ancestors": sh(" ".join(_ancestors())),
         "thorough": thorough,
         "ledger": paths.LEDGER,
-        "registry": hosts.REGISTRY,
+        "registry": _NOBODY if spec.artifacts.offline else hosts.REGISTRY,
         "units": sh(*units),
         "locks": sh(*hosts.PACKAGE_LOCKS),
         "data": paths.ETCD_DATA,

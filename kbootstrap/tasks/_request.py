@@ -6,6 +6,7 @@ import json as encoder
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
+from kbootstrap.engine import offline
 from kbootstrap.engine.prepare import Prepared
 from kbootstrap.engine.run import Outcome, Request
 from kbootstrap.engine.timing import span
@@ -74,6 +75,8 @@ def show(outcome: Outcome, folder: Folder, *, as_json: bool, every: bool = False
             say(f"0 changes: {text.as_wanted([problem.where for problem in outcome.picture.left_out])}")
         for line in text.results(outcome.results, every=every):
             say(line)
+        if proof := offline.proof(outcome.prepared.spec):
+            say(proof)
     refuse_failed(outcome.results, told=not as_json)
     if outcome.applied and not as_json:
         say("Slowest steps: " + " · ".join(f"{timing} {timing.seconds:.1f} s" for timing in _timings.slowest()))

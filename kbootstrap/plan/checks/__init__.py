@@ -43,6 +43,7 @@ from kbootstrap.plan.checks import (
     mount_options,
     mtu,
     network_overlap,
+    offline,
     os,
     other_installer,
     other_runtime,
@@ -112,6 +113,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "firewall-managers": firewall_managers.check,
         "firewall": firewall.check,
         "commands": commands.check,
+        "offline": offline.check,
         "package-lock": package_lock.check,
     }
 )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kbootstrap.catalog.releases import ARCHITECTURES, component_of, is_version
-from kbootstrap.errors import ArtifactError, Problem, UsageError
+from kbootstrap.errors import ArtifactError, OfflineError, Problem, UsageError
 from kbootstrap.model.artifact import Artifact
 from kbootstrap.model.cluster import Artifacts, ArtifactSource
 from kbootstrap.model.events import Listener, Note, silent
@@ -38,7 +38,7 @@ def fetch(
     used = sources(artifacts, cache=cache or default_cache(), listener=listener, pins=pins or {}, reach=reach or Reach())
     found = _cached(used, wants)
     problems: list[Problem] = []
-    for source in used:
+    for source in [source for source in used if not artifacts.offline or source.kind is ArtifactSource.MIRROR]:  # a directory then
         missing = [want for want in wants if want.name not in found]
         if not missing:
             break
@@ -46,10 +46,22 @@ def fetch(
         found |= outcome.artifacts
         _tell(source.kind, outcome.artifacts, outcome.problems, listener)
         problems += [Problem(where=f"{p.where} from {source.kind}", what=p.what, hint=p.hint) for p in outcome.problems]
+    if artifacts.offline:
+        refuse_missing([(want.name, want.version) for want in wants if want.name not in found], versions, arch)
     missing_names = [want.name for want in wants if want.name not in found]
     if missing_names:
         raise _nothing_gives(missing_names, problems)
     return {want.name: found[want.name] for want in wants}
+
+
+def refuse_missing(missing: Sequence[tuple[str, str]], versions: Mapping[str, str], arch: str) -> None:
+    """OfflineError if anything (name, version) is *missing*: with ``offline: true`` nobody is asked for it."""
+    if not missing:
+        return
+    problems = [Problem(where=f"{name} {version} {arch}", what="is not in the cache") for name, version in missing]
+    kubernetes = versions.get("kubernetes", "")
+    hint = f"invoke bundle.load FILE brings them; where there is a way out: invoke bundle.make --kubernetes {kubernetes} --arch {arch} writes it."
+    raise OfflineError(f"offline: true, and {len(missing)} of what {arch} hosts need is not here; nobody was asked", problems=problems, hint=hint)
 
 
 def cached(

@@ -15,6 +15,7 @@ from kbootstrap.model.artifact import Image
 from kbootstrap.model.cluster import Artifacts, ArtifactSource
 from kbootstrap.model.events import Listener, Note, silent
 from kbootstrap.store.artifacts import records
+from kbootstrap.store.artifacts.choose import refuse_missing
 from kbootstrap.store.artifacts.download import Reach
 from kbootstrap.store.artifacts.source import locked
 from kbootstrap.store.images import layout, program
@@ -36,7 +37,10 @@ def bundle(
     *versions* as for ``artifacts.fetch``; images that are no component have the catalog's version. ArtifactError tells what every way said.
     """
     bundler = _bundler(artifacts, arch, cache, listener, reach)
-    return {name: bundler.image(_row(name), _version(_row(name), versions)) for name in names}
+    rows = [(_row(name), _version(_row(name), versions)) for name in names]
+    if artifacts.offline and not artifacts.mirror:
+        refuse_missing([(f"image {row.name}", version) for row, version in rows if bundler.cached(row, version) is None], versions, arch)
+    return {row.name: bundler.image(row, version) for row, version in rows}
 
 
 def cached(names: Iterable[str], versions: Mapping[str, str], arch: str, artifacts: Artifacts, *, cache: Path | None = None) -> dict[str, Image]:
@@ -63,7 +67,7 @@ class _Bundler:
         if ready := self.cached(row, version):
             return ready
         problems = []
-        for way in self._ways(row):
+        for way in [way for way in self._ways(row) if not self.artifacts.offline or way is ArtifactSource.MIRROR]:
             try:
                 made = self._built(row, version) if way is ArtifactSource.GOMOD else self._pulled(way, row, version)
             except UnavailableError as error:

@@ -200,8 +200,9 @@ def _with(**changed: Any) -> ClusterSpec:
         (_with(host=HostPrep(swap="leave")), {"": "fstab=/dev/sda2\nmissing=swapoff"}, [("swap", WARNING)]),
         (replace(SPEC, network=Network(plugin=Plugin.VXLAN)), {"": "missing=bridge"}, [("commands", REFUSED)]),
         (replace(SPEC, network=Network(services=IPv4Network("10.77.0.0/20"))), {}, [("network-overlap", REFUSED)]),
+        (replace(SPEC, artifacts=Artifacts(offline=True)), {"": "missing=haproxy"}, [("offline", REFUSED)]),
     ],
-    ids=["pull", "jumbo", "own network", "modules left", "sysctl left", "swap left", "vxlan", "services on the hosts"],
+    ids=["pull", "jumbo", "own network", "modules left", "sysctl left", "swap left", "vxlan", "services on the hosts", "offline"],
 )  # fmt: skip
 def test_settings_decide(spec: ClusterSpec, changes: dict[str, str], wanted: list[tuple[str, Severity]]) -> None:
     found = preflight(context({"m1": changes}, spec=spec))
@@ -243,6 +244,7 @@ def test_the_table_and_the_checks_agree() -> None:
         "address", "architecture", "cgroup", "clock", "cluster-marker", "hostname", "machine-id", "swap", "systemd",  # test_checks.py
         "ssh", "root", "unique-address",
         "firewall",  # test_firewall_check.py
+        "offline",  # test_settings_decide
         "encryption-key",  # test_encryption_key.py
     }  # fmt: skip
     assert {check for _, check, _, _ in FAULTS.values()} | {check for _, check, _ in OF_FACTS.values()} | of_others == set(CHECKS)
