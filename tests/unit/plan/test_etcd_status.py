@@ -126,3 +126,9 @@ def test_a_quantile_lies_in_the_bucket_that_holds_its_rank(counts: list[int], q:
     upper = next(bound for bound in sorted(buckets) if buckets[bound] >= q * total)
     assert found is not None
     assert (upper / 2 if upper > 1 else 0) <= found <= upper
+
+
+def test_a_members_hash_is_told_with_its_revision_and_silence_is_none() -> None:
+    answer = b'{"level":"warn"}\n[{"Endpoint":"x","HashKV":{"header":{"cluster_id":1,"revision":7},"hash":42,"compact_revision":3}}]\n'
+    assert words.hash_of(0, answer) == "7/42"
+    assert [words.hash_of(code, text) for code, text in ((1, answer), (0, b""), (0, b"[]"), (0, b"null\n"))] == [""] * 4
