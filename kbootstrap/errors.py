@@ -135,6 +135,7 @@ class OfflineError(ArtifactError):
 
 
 class PkiError(KbError):
-    """The PKI directory is damaged, unsafe, or belongs to another cluster; nothing is regenerated implicitly."""
+    """The PKI directory is missing, damaged, unsafe, or belongs to another cluster: not the command line is wrong (2), but what lies on the disk.
+    Nothing is regenerated implicitly."""
 
     exit_code = 6

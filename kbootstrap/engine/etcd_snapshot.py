@@ -48,7 +48,7 @@ def snapshot(request: Request, *, to: Path | None = None, keep: int = 0) -> Take
     if not known.state.cluster_id:
         raise PreflightError(f"{request.folder.state} names no cluster yet", hint="invoke cluster.up makes one.")
     folder = to or request.folder.snapshots
-    snapshots.refuse_unfit(folder)
+    snapshots.refuse_unfit(folder, given=to is not None)
     with request.connect(known) as pool:
         taken = take(known, pool, request.listener, folder)
     removed = snapshots.prune(folder, known.state.cluster_id, keep) if keep else []

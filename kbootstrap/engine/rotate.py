@@ -7,7 +7,8 @@ Each step is a change of the PKI on this machine's disk, brought to every host, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from kbootstrap.catalog import names
 from kbootstrap.engine import certs
@@ -29,6 +30,7 @@ from kbootstrap.pki.rotate import Phase
 from kbootstrap.plan import consumers
 from kbootstrap.plan.consumers import Old
 from kbootstrap.remote.pool import Pool
+from kbootstrap.report.data import results as results_of
 from kbootstrap.store import clock, pki_dir
 from kbootstrap.store.entropy import SystemEntropy
 from kbootstrap.store.folder import Folder
@@ -71,6 +73,12 @@ class Outcome:
     @property
     def waits(self) -> bool:
         return bool(self.held or self.tokens)
+
+    def data(self) -> dict[str, Any]:
+        """Plain values for ``--json``."""
+        held = [asdict(each) for each in self.held]
+        steps = [{"title": step.title, "meaning": step.meaning, "issues": len(step.issued)} for step in self.steps]
+        return {"steps": steps, "waits": self.waits, "held": held, "tokens": list(self.tokens), "checks": results_of(self.results)}
 
 
 def run(request: Request, asked: Asked, *, dry: bool = False) -> Outcome:

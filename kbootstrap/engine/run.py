@@ -6,7 +6,7 @@ Everything before ``apply`` changes nothing on any host. What a dry run is stand
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kbootstrap.engine import api, bindings, confirm, endpoint, etcd, etcd_members, flow, gather, health, ports, preflight, versions, workload
@@ -66,7 +66,6 @@ class Outcome:
     picture: Picture
     applied: bool
     results: tuple[Result, ...] = ()
-    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def look(request: Request, prepared: Prepared, pool: Pool, *, again: bool = False) -> Picture:

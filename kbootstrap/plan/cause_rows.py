@@ -103,7 +103,7 @@ ROWS: Final = (
     _row("cgroup", r"[Ff]ailed to (?:find|get|initialize) .*(?:cgroup|controllers?)|cgroup (?:controller|subsystem) \S+ (?:is )?(?:missing|not)",
          "a cgroup controller is missing", "On {host}: cat /sys/fs/cgroup/cgroup.controllers; boot with cgroup_enable=memory"),
     _row("node-name",
-         r"node \"?(?P<node>[\w.-]+)\"? is not allowed to modify node|[Nn]ode name.*(?:mismatch|does not match)|"
+         r"is not allowed to modify node \"?(?P<node>[\w.-]+)|[Nn]ode name.*(?:mismatch|does not match)|"
          r"nodes \"(?P<other>[\w.-]+)\" is forbidden: (?!.*cannot)",
          "the host calls itself {node}, its certificate another name", "On {host}: hostnamectl set-hostname {host}; systemctl restart kubelet"),
     _row("oom", r"killed by the OOM killer|[Oo]ut of memory: Kill|result 'oom-kill'|status=137", "the kernel killed it: memory ran out",

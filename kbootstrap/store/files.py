@@ -7,6 +7,7 @@ writers of one path would use the same temporary name (a fixed one, so that what
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -38,12 +39,20 @@ def create_secret(path: Path, content: bytes) -> None:
 
 def refuse_unfit(path: Path, *, option: str, taken: str = "") -> None:
     """UsageError unless a file named by the user's *option* can be written at *path*; with *taken*, the way out, only where none is yet."""
-    if path.is_dir() or not path.parent.is_dir():
-        raise UsageError(f"{path} {'is a folder' if path.is_dir() else 'has no folder to lie in'}", hint=f"{option} names the file to write.")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", hint=f"{option} names the file to write.")
+    refuse_missing(path.parent)
     if taken and (path.exists() or path.is_symlink()):
         raise UsageError(f"{path} exists; nothing was written", hint=taken)
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise UsageError(f"{path} may not be written by this user", hint=f"{option} names the file to write.")
+
+
+def refuse_missing(folder: Path) -> None:
+    """UsageError unless *folder*, which the user named, is there: a mistyped name, or a disk that is not mounted, must not become a new folder."""
+    if not folder.is_dir():
+        what = f"{folder} is no folder" if folder.exists() else f"there is no folder {folder}"
+        raise UsageError(f"{what}; nothing was written", hint=f"Make it, and run the same command again: mkdir -p {shlex.quote(str(folder))}")
 
 
 def append_secret(path: Path, lines: Iterable[str]) -> None:

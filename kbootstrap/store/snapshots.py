@@ -33,11 +33,13 @@ class Checked:
     sidecar: Snapshot | None = None
 
 
-def refuse_unfit(folder: Path) -> None:
-    """UsageError where *folder*, or what it would lie in, is a file."""
+def refuse_unfit(folder: Path, *, given: bool = False) -> None:
+    """UsageError where *folder*, or what it would lie in, is a file; one that was *given* by the user must be there."""
     there = next((each for each in (folder, *folder.parents) if each.exists()), folder)
     if there.exists() and not there.is_dir():
-        raise UsageError(f"{there} is a file, --to names a folder", hint="Say another; what is missing of it is made.")
+        raise UsageError(f"{there} is a file, --to names a folder", hint="Say another.")
+    if given:
+        files.refuse_missing(folder)
 
 
 def receive(path: Path, lines: Iterable[bytes], *, size: int, sha256: str, seal: bool = False) -> Checked:

@@ -57,5 +57,9 @@ def _explain_common(task: Task[Any]) -> None:
     task.help |= {option: text for option, text in _passphrase.HELP.items() if option in there and option not in task.help}
     if _forks.OPTION in there:
         task.help[_forks.OPTION] = _forks.HELP
+    for option, parameter in there.items():
+        text, default = task.help.get(option, ""), parameter.default
+        if text and "default" not in text and type(default) in (int, str) and default not in ("", -1):
+            task.help[option] = f"{text} (default: {default})"
     task.help[_timings.OPTION] = _timings.HELP
     task.optional = (*task.optional, _timings.OPTION)

@@ -29,9 +29,12 @@ def csr(_: Context, cluster: str = "", host: str = "", name: str = "", ca: str =
     """Write requests for certificates whose CA key is not here (or those named); their keys stay in the PKI directory. Asks no host."""
     from kbootstrap.engine import elsewhere
     from kbootstrap.pki import authority
+    from kbootstrap.store import files
 
     folder = find_folder(cluster)
     target = Path(to) if to else folder.root / _REQUESTS
+    if to:
+        files.refuse_missing(target)
     if ca and (host or name):
         raise UsageError("--ca asks for a CA, --host and --name for what a CA signs", hint="Say one of them.")
     if ca:

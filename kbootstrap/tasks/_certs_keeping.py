@@ -7,7 +7,7 @@ from pathlib import Path
 from invoke.context import Context
 from invoke.tasks import task
 
-from kbootstrap.errors import UsageError
+from kbootstrap.errors import PkiError, counted
 from kbootstrap.tasks import _passphrase
 from kbootstrap.tasks._common import CLUSTER_HELP, ROOT, find_folder, reported, say
 
@@ -49,14 +49,18 @@ def seal(_: Context, cluster: str = "") -> None:
 
     folder = find_folder(cluster)
     if not folder.pki.is_dir():
-        raise UsageError(f"{folder.pki} holds nothing yet", hint="The first `invoke cluster.up` or `invoke certs.ensure` makes it.")
+        raise PkiError(f"{folder.pki} holds nothing yet", hint="The first `invoke cluster.up` or `invoke certs.ensure` makes it.")
     with lock.hold(folder.root, "certs.seal"):
         if not vault.is_sealed(folder.pki):
             _passphrase.fresh(vault.title(folder.pki))
         done = vault.seal_all(folder.pki)
-    say(f"{done} files sealed" if done else "every file is sealed")
+    say(f"{counted(done, 'file')} sealed" if done else "every file is sealed")
     if done:
         say("Without the passphrase nothing of it can be read. Copies from before (backups of this disk, snapshots) are as readable as they were.")
+    if open_ := [path for path in (folder.admin_conf, folder.root / "users", folder.root / "kubeconfigs") if path.exists()]:
+        say(
+            f"Not sealed, since kubectl reads them: {', '.join(map(str, open_))}. Each holds a key that the cluster accepts; remove what you can."
+        )
 
 
 @task(auto_shortflags=False, help={"cluster": CLUSTER_HELP})
@@ -67,7 +71,7 @@ def unseal(_: Context, cluster: str = "") -> None:
 
     folder = find_folder(cluster)
     with lock.hold(folder.root, "certs.unseal"):
-        say(f"{vault.unseal_all(folder.pki)} files opened")
+        say(f"{counted(vault.unseal_all(folder.pki), 'file')} opened")
 
 
 @task(auto_shortflags=False, help={"cluster": CLUSTER_HELP, "to": "the new file to write", **_BACKUP})
@@ -83,7 +87,7 @@ def backup(_: Context, to: str = "", cluster: str = "", passphrase_file: str = "
     word = _passphrase.Passphrases(passphrase_file, passphrase_fd).fresh(f"the backup {target}")
     with lock.hold(folder.root, "certs.backup"):
         count = archive.write(folder, target, word, now=clock.now())
-    say(f"{target}: {count} files, read back and compared. The keys of SSH are not in it.")
+    say(f"{target}: {counted(count, 'file')}, read back and compared. The keys of SSH are not in it.")
 
 
 @task(

@@ -21,6 +21,7 @@ from invoke.exceptions import Exit
 
 from kbootstrap.errors import InventoryError, KbError, PrivilegeError, UsageError
 from kbootstrap.model.cluster import Host
+from kbootstrap.store import lock
 from kbootstrap.store.folder import Folder
 from kbootstrap.tasks import _forks, _passphrase, _timings
 from kbootstrap.tasks._runner import in_hand
@@ -74,12 +75,13 @@ def complain(text: str) -> None:
 
 
 def ask(question: str) -> str:
-    """What somebody at the terminal answers; the end of input is no answer."""
-    try:
-        return input(question).strip()
-    except EOFError:
-        say("")
-        return ""
+    """What somebody at the terminal answers; the end of input is no answer. Meanwhile no other run has to wait for the cluster's lock."""
+    with lock.aside():
+        try:
+            return input(question).strip()
+        except EOFError:
+            say("")
+            return ""
 
 
 def reported(body: Callable[P, R]) -> Callable[P, R]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from kbootstrap import inventory, lab
@@ -16,7 +17,7 @@ from kbootstrap.report.live import Live
 from kbootstrap.store import artifacts, images
 from kbootstrap.store.artifacts import gotool, pins
 from kbootstrap.store.folder import Folder
-from kbootstrap.tasks._common import find_folder, say
+from kbootstrap.tasks._common import ROOT, find_folder, say
 from kbootstrap.tasks._runner import in_hand
 
 _BUILD = {"/usr/bin/gcc": "gcc", "/usr/bin/pkg-config": "pkg-config", "/usr/include/seccomp.h": "libseccomp-dev", "/usr/include/stdio.h": "libc6-dev"}
@@ -71,6 +72,13 @@ def _ready_source(folder: Folder, spec: ClusterSpec, versions: dict[str, str], a
     if spec.artifacts.source in (ArtifactSource.AUTO, ArtifactSource.GOMOD):
         gotool.require()
         machine.install(sorted({package for path, package in _BUILD.items() if not Path(path).exists()}), say)
+
+
+def left(cluster: str) -> Iterator[str]:
+    """What of the cluster still lies on this machine, since nobody but its owner knows whether it is needed."""
+    folder = ROOT / cluster
+    if folder.is_dir() and (stays := sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())):
+        yield f"{folder} keeps {', '.join(stays)}, of a cluster that is gone. When nothing of it is needed: rm -r {folder}"
 
 
 def nodes(hosts: lab.Lab) -> str:

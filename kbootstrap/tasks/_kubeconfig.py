@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,28 +43,40 @@ def fresh(folder: Folder, command: str, *, master: str = "") -> Iterator[tuple[C
 
 
 def owners(folder: Folder) -> frozenset[str]:
-    """Every mark of this cluster. A PKI that cannot be read is no hindrance where there is the cluster's id. UsageError where there is neither."""
+    """Every mark of this cluster. A PKI that cannot be read is no hindrance where there is the cluster's id. PkiError where there is neither."""
     try:
         found = operator_kubeconfig.owners(folder, pki_dir.load(folder.pki))
     except PkiError:
         found = frozenset({state.load(folder.state).cluster_id}) - {""}
     if not found:
-        raise UsageError(f"{folder.root} holds neither {folder.state.name} nor a PKI: no entry can be known as this cluster's")
+        raise PkiError(f"{folder.root} holds neither {folder.state.name} nor a PKI: no entry can be known as this cluster's")
     return found
 
 
-def checked(folder: Folder, file: str, days: int | None) -> tuple[Row, ...]:
-    """Every context of the cluster in *file* (its admin.conf, when empty), tried. UsageError where there is none."""
-    path = Path(file) if file else folder.admin_conf
-    certificates = inventory.load(folder.cluster_yml).certificates
+def refuse_missing(file: str) -> None:
+    """UsageError where the user names a file that is not there: «nothing of this cluster there» would look like success."""
+    if file and not Path(file).exists():
+        raise UsageError(f"there is no {file}", hint="--file names a kubeconfig; without it those are meant that kubectl reads.")
+
+
+def checked(folder: Folder, file: str, days: int | None) -> dict[Path, tuple[Row, ...]]:
+    """Every context of the cluster in *file*, tried; by default in those of KUBECONFIG, or in its admin.conf. UsageError where there is none."""
+    listed = [] if file else [path for path in kubectl_config.find().paths if os.environ.get(kubectl_config.VARIABLE)]
+    paths = [Path(file)] if file else [path for path in listed if path.exists()] or [folder.admin_conf]
+    certificates, marks = inventory.load(folder.cluster_yml).certificates, owners(folder)
+    found = {path: kubeconfig_check.check(_text(path), marks, certificates, days=days) for path in paths}
+    if not any(found.values()):
+        names = ", ".join(map(str, paths))
+        hint = f"invoke kubeconfig.merge brings them; or say --file {folder.admin_conf}."
+        raise UsageError(f"{names} {'has' if len(paths) == 1 else 'have'} no context of this cluster", hint=hint)
+    return {path: rows for path, rows in found.items() if rows}
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text()
+        return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}", hint="invoke kubeconfig.admin") from error
-    rows = kubeconfig_check.check(text, owners(folder), certificates, days=days)
-    if not rows:
-        raise UsageError(f"{path} has no context of this cluster", hint="invoke kubeconfig.merge brings them.")
-    return rows
 
 
 def table(rows: Sequence[Row]) -> Iterator[str]:

@@ -56,8 +56,11 @@ def up(context: Context, masters: int = 3, workers: int = 2, name: str = "lab") 
 def down(_: Context, name: str = "lab") -> None:
     """Remove the practice hosts, and the cluster with them; downloaded and built binaries stay in the cache."""
     from kbootstrap import lab
+    from kbootstrap.tasks import _demo
 
     lab.down(name, say=say)
+    for line in _demo.left(name):
+        say(line)
 
 
 @contextmanager

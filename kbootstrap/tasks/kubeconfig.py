@@ -72,6 +72,7 @@ def remove(_: Context, cluster: str = "", file: str = "") -> None:
     from kbootstrap.tasks import _kubeconfig
 
     folder, found = find_folder(cluster), kubectl_config.find(file)
+    _kubeconfig.refuse_missing(file)
     owners = _kubeconfig.owners(folder)
     edited, written = kubectl_config.change(found, lambda texts: kubeconfig.remove(texts, owners=owners), command="kubeconfig.remove")
     _kubeconfig.tell(found, edited, written, verb="removed")
@@ -97,9 +98,12 @@ def write(_: Context, cluster: str = "", all: bool = False, limit: str = "", to:
 
     from kbootstrap.engine import kubeconfigs
     from kbootstrap.errors import UsageError
+    from kbootstrap.store import files
 
     if all == bool(limit):
         raise UsageError("kubeconfig.write: of which hosts?", hint="Say --all, or --limit m1,w1.")
+    if to:
+        files.refuse_missing(Path(to))
     folder = find_folder(cluster)
     written = kubeconfigs.write(folder, Path(to) if to else folder.root / "kubeconfigs", limit=_list(limit))
     for path, anew in written.items():
@@ -136,7 +140,7 @@ def install(
     auto_shortflags=False,
     help={
         "cluster": CLUSTER_HELP,
-        "file": "this kubeconfig; by default inventory/<cluster>/admin.conf",
+        "file": "this kubeconfig; by default the list in KUBECONFIG, else inventory/<cluster>/admin.conf",
         "days": "what ends within so many days is expiring; by default what the next run would renew",
         "json": JSON_HELP,
     },
@@ -147,13 +151,16 @@ def check(_: Context, cluster: str = "", file: str = "", days: int = -1, json: b
     from kbootstrap.engine import kubeconfig_check
     from kbootstrap.tasks import _kubeconfig
 
-    rows = _kubeconfig.checked(find_folder(cluster), file, days if days >= 0 else None)
+    found = _kubeconfig.checked(find_folder(cluster), file, days if days >= 0 else None)
     if json:
-        say(encoder.dumps({"contexts": [row.data() for row in rows]}, indent=1))
+        rows = [{"file": str(path), **row.data()} for path, mine in found.items() for row in mine]
+        say(encoder.dumps({"contexts": rows}, indent=1))
     else:
-        for line in _kubeconfig.table(rows):
-            say(line)
-    if code := kubeconfig_check.exit_code(rows):
+        for path, mine in found.items():
+            say(f"{path}:")
+            for line in _kubeconfig.table(mine):
+                say(f"  {line}")
+    if code := kubeconfig_check.exit_code([row for mine in found.values() for row in mine]):
         raise Exit(code=code)
 
 
@@ -185,6 +192,7 @@ def user(
     from kbootstrap.errors import UsageError
     from kbootstrap.kubeconfig.people import Person, binding
     from kbootstrap.kubeconfig.people import ttl as life
+    from kbootstrap.store import files
     from kbootstrap.tasks import _request
 
     if not name:
@@ -192,6 +200,8 @@ def user(
     folder = find_folder(cluster)
     person = Person(name=name, groups=_list(group), ttl=life(ttl), namespace=namespace, roles=_list(bind), token=token)
     path = Path(to) if to else folder.root / "users" / f"{name.replace('/', '_')}.conf"
+    if to:
+        files.refuse_unfit(path, option="--to")
     with _request.open_(folder, quiet=False, ask=ask_sudo_password, fd=sudo_password_fd) as request:
         made = people.give(request, person, server=server, to=path, force=force)
     say(f"{made.path} written: {made.user} until {made.not_after:%Y-%m-%d %H:%M} UTC")

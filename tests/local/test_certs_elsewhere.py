@@ -126,6 +126,7 @@ def test_what_is_named_is_asked_for_before_it_is_due_and_the_one_before_is_kept(
     _signed(waiting, corporate, tmp_path / "signed")
     certs.install(Context(), path=str(tmp_path / "signed"))
     before = pki_dir.load(waiting / "pki")
+    (tmp_path / "again").mkdir()
     certs.csr(Context(), name="kubelet-client", host="w1", to=str(tmp_path / "again"))
     assert [path.name for path in (tmp_path / "again").iterdir()] == ["w1.kubelet-client.csr"]
     assert pki_dir.load(waiting / "pki").pairs == before.pairs, "what is in use stays in use until an answer is taken"
@@ -176,6 +177,7 @@ def test_what_comes_back_wrong_is_refused_file_by_file_and_nothing_is_written(
 
 
 def test_an_intermediate_asked_for_here_signs_here(folder: Path, corporate: OpensslCa, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "out").mkdir()
     certs.csr(Context(), ca="etcd-ca", to=str(tmp_path / "out"))
     request = tmp_path / "out/etcd-ca.csr"
     assert "CA:TRUE, pathlen:0" in openssl("req", "-verify", "-noout", "-text", "-in", request)
