@@ -157,5 +157,12 @@ def test_a_host_with_the_cluster_on_it_raises_no_alarm(cluster: Cluster) -> None
 
 def test_every_check_is_planted_somewhere() -> None:
     """The others cannot be arranged on hosts that share this machine's kernel; ``tests/unit/plan/test_checks.py`` has what such hosts say."""
-    arranged = {fault.check for fault in FAULTS} | {"address", "ssh", "root", "firewall", "encryption-key"}  # the last two have tests of their own
+    arranged = {fault.check for fault in FAULTS} | {
+        "address",
+        "ssh",
+        "root",
+        "firewall",
+        "encryption-key",
+        "offline",
+    }  # these three: tests of their own
     assert set(BY_ID) - arranged == {"cgroup", "selinux", "product-uuid"}
