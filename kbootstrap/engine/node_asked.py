@@ -42,7 +42,9 @@ def drain(request: Request, asked: Asked) -> bool:
         known = contact(request.folder)
         names = [host.name for host in named(known.spec, asked.names)]
         with request.connect(known) as pool:
-            if not asked.confirm([describe(node_drain.look(known, pool, name), asked) for name in names]):
+            found = [node_drain.look(known, pool, name) for name in names]
+            node_drain.refuse(found, force=asked.force)
+            if not asked.confirm([describe(each, asked) for each in found]):
                 return False
             try:
                 node_drain.drain(known, pool, request.listener, names, deadline_s=asked.deadline_s, force=asked.force)

@@ -33,7 +33,7 @@ def drain(
     cordoned**, and what was evicted is gone: the caller releases them, or says so.
     """
     found = [look(prepared, pool, name) for name in names]
-    _refuse(found, force=force)
+    refuse(found, force=force)
     for each in found:
         _cordon(prepared, pool, each, by)
     problems = [problem for each in found for problem in _empty(prepared, pool, listener, each, deadline_s, force=force)]
@@ -51,7 +51,7 @@ def release(prepared: Prepared, pool: Pool, listener: Listener, names: Sequence[
 def uncordon(prepared: Prepared, pool: Pool, listener: Listener, names: Sequence[str]) -> tuple[str, ...]:
     """Uncordon *names*, whoever cordoned them; gives those that were. PreflightError for one that is no node."""
     found = [look(prepared, pool, name) for name in names]
-    _refuse(found, force=True)
+    refuse(found, force=True)
     return _uncordon(prepared, pool, listener, [each for each in found if each.cordoned])
 
 
@@ -79,7 +79,8 @@ def ask(prepared: Prepared, pool: Pool, text: Callable[[Host], str], *, what: st
     raise ApplyError(f"{what}: {said}", hint="invoke cluster.status")
 
 
-def _refuse(found: Sequence[Seen], *, force: bool) -> None:
+def refuse(found: Sequence[Seen], *, force: bool) -> None:
+    """PreflightError for what is no node and, without *force*, for pods that nobody would make anew. To be asked before anybody agrees."""
     problems = [Problem(where=each.name, what="is no node of the cluster", hint="invoke cluster.status") for each in found if not each.node]
     problems += [problem for each in found if not force for problem in words.nobodys(each)]
     if problems:

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
-from kbootstrap.engine import api, cluster, down, etcd_members, node_asked, node_drain
+from kbootstrap.engine import cluster, down, etcd_members, node_asked, node_drain
 from kbootstrap.engine.apply import raise_together
 from kbootstrap.engine.node_asked import Asked
 from kbootstrap.engine.prepare import Prepared
@@ -78,12 +78,14 @@ class Leaving:
         if not self.staying.spec.masters:
             raise PreflightError("no master would be left; nothing was changed", hint="To end the cluster: invoke cluster.down.")
         ledgers, dead = self._reach()
-        api.healthy_master(self.staying, self.pool)
         going = [host.name for host in self.hosts if host.is_master]
         members = etcd_members.members(self.prepared, self.pool) if going else ()
         if going:
             etcd_members.may_leave(self.prepared, self.pool, going)
-        return Found(ledgers=ledgers, dead=dead, nodes=node_asked.seen(self.staying, self.pool, self.hosts), members=members)
+        nodes = node_asked.seen(self.staying, self.pool, self.hosts)
+        found = Found(ledgers=ledgers, dead=dead, nodes=nodes, members=members)
+        node_drain.refuse([nodes[name] for name in self._drained(found)], force=self.wish.asked.force)
+        return found
 
     def told(self, found: Found) -> Iterator[str]:
         """What will happen."""
@@ -158,10 +160,12 @@ class Leaving:
         if code != 0:
             raise ApplyError(stderr.strip()[-300:] or "failed", host=connection.host, hint=AGAIN)
 
-    def _drain(self, found: Found) -> None:
+    def _drained(self, found: Found) -> list[str]:
         """Whose kubelet does not answer cannot be drained: its pods end with its node."""
-        asked = self.wish.asked
-        names = [name for name, node in found.nodes.items() if node.node and node.ready and name not in found.dead]
+        return [name for name, node in found.nodes.items() if node.node and node.ready and name not in found.dead]
+
+    def _drain(self, found: Found) -> None:
+        asked, names = self.wish.asked, self._drained(found)
         try:
             node_drain.drain(self.staying, self.pool, self.request.listener, names, deadline_s=asked.deadline_s, force=asked.force)
         except ApplyError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from kbootstrap.engine.contact import contact
 from kbootstrap.engine.node_asked import named
@@ -79,7 +79,8 @@ def _forget_key(folder: Folder, host: Host) -> Iterator[str]:
         yield f"{host.name}: line {', '.join(shared)} of {path} speaks of others too: edit it by hand"
 
 
-def _credentials(dead: object, folder: Folder) -> Iterator[str]:
-    """What a machine that was not cleaned still holds opens the cluster to whoever has its disk."""
+def _credentials(dead: Collection[str], folder: Folder) -> Iterator[str]:
+    """A machine that was not cleaned would register again, and what it holds opens the cluster to whoever has its disk."""
     if dead:
-        yield f"Keys on their disks stay valid (inventory/{folder.name}/pki): if those may be in strange hands, invoke certs.rotate."
+        yield f"{', '.join(dead)} must not come back as it is: its kubelet would register again."
+        yield f"Keys on such disks stay valid (inventory/{folder.name}/pki): if they may be in strange hands, invoke certs.rotate."
