@@ -242,3 +242,53 @@ def test_keys_never_leave_the_hosts() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min"), (7200, "2 h"), (864000, "10 d")])
 def test_durations_are_said_as_people_say_them(seconds: float, text: str) -> None:
     assert span(seconds) == text
+
+
+def test_a_unit_that_ends_again_and_again_is_explained_by_its_last_words(look: Look) -> None:
+    looping = unit("kubelet", changed_s=9195.5)
+    said = b"unit kubelet.service\nI1121 starting\nError: unknown flag: --bogus\n"
+    found = look(w1={"units": (0, units("w1", kubelet=looping)), "words": (0, said)})
+    assert not found.healthy
+    assert bad(found)[0].startswith("w1 active running for 5 s, 3 restarts: it does not know the flag --bogus  → invoke cluster.up writes")
+
+
+def test_what_is_bound_to_a_stopped_unit_names_that_one(look: Look) -> None:
+    stopped = {"etcd": unit("etcd", active="inactive", sub="dead"), "kube_apiserver": unit("kube-apiserver", active="inactive", sub="dead")}
+    found = look(m3={"units": (0, units("m3", **stopped)), "etcd": (1, b""), "readyz": (1, b"")})
+    assert [line for line in bad(found) if line.startswith("m3 inactive")] == [
+        "m3 inactive dead for 8200 s, 3 restarts: somebody stopped it  → On m3: systemctl start etcd.service".replace("8200 s", "2 h"),
+        "m3 inactive dead for 2 h, 3 restarts: it stops and starts with etcd.service  → On m3: systemctl start etcd.service",
+    ]
+
+
+def test_two_of_three_members_that_do_not_serve_are_a_lost_quorum(look: Look) -> None:
+    silent = (1, b"context deadline exceeded\n")
+    found = look(m1={"etcd": silent}, m2={"etcd": silent})
+    assert [each.what for each in found.troubles if each.id == "quorum"] == [
+        "1 of 3 etcd members serve: without a majority nothing is written or read"
+    ]
+
+
+def test_who_holds_our_port_and_who_swaps_is_named(look: Look) -> None:
+    holder = b"socket=tcp 127.0.0.1:10250 77 /system.slice/squatter.service socat\n"
+    facts = healthy("m2")["facts"][1] + b"swap=1\n"
+    found = look(w1={"survey": (0, holder)}, m2={"facts": (0, facts)})
+    told = {each.id: (each.where, each.what, each.hint) for each in found.troubles}
+    assert told == {
+        "port": (
+            "w1",
+            "tcp 10250 (kubelet API) is held by pid 77 (socat) of squatter.service",
+            "Run there: systemctl disable --now squatter.service.",
+        ),
+        "swap": ("m2", "swaps, and kubelet will not start", "invoke cluster.up switches it off."),
+    }
+
+
+def test_a_port_that_is_listened_at_and_not_reached_is_named_with_those_who_do_not(look: Look) -> None:
+    serving = b"socket=tcp *:6443 1 /system.slice/kube-apiserver.service kube-apiserver\n"
+    ledger = json.dumps({"cluster_id": ID, "cluster": "lab", "version": "1", "entries": {"service/kube-apiserver.service": {"kind": "service"}}})
+    found = look(m1={"survey": (0, serving), "ledger": (0, ledger.encode())})
+    reach = [each for each in found.troubles if each.id == "reach"]
+    assert [(each.where, each.what) for each in reach] == [
+        ("m1", "does not answer m2, m3, w1 at tcp 6443 (Kubernetes API), where it listens: connection refused")
+    ]
