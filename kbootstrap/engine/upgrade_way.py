@@ -136,7 +136,8 @@ class Changing:
         record, folder = self.record, self.request.folder
         if not record.back and not record.snapshot:
             snapshots.refuse_unfit(folder.snapshots)
-            taken = etcd_snapshot.take(self.known, self.pool, self.request.listener, folder.snapshots)
+            as_it_is = replace(self.known, spec=replace(self.known.spec, kubernetes=record.origin))  # whatever cluster.yml says already
+            taken = etcd_snapshot.take(as_it_is, self.pool, self.request.listener, folder.snapshots)
             record = replace(record, snapshot=str(taken.path))
         _save(folder, record)
         return record

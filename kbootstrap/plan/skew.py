@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from kbootstrap.catalog import releases
 from kbootstrap.errors import Problem
@@ -17,13 +18,9 @@ def upgrade(seen: Versions, target: str) -> tuple[Problem, ...]:
         known = ", ".join(releases.minors())
         what = f"{target} is not of a minor that this version of kbootstrap installs ({known})"
         return (Problem(where="--to", what=what, hint="Flags and configuration are written for those."),)
-    newer: dict[tuple[str, str], list[str]] = {}
-    for host, name, version in _each(seen):
-        if order(version) > order(target):
-            newer.setdefault((host, version), []).append(name)
-    told = [f"{version} runs ({', '.join(names)}), which is newer than {target}: a downgrade" for (_, version), names in newer.items()]
-    problems = [Problem(where=host, what=what, hint=_NEWER if not n else "") for n, ((host, _), what) in enumerate(zip(newer, told, strict=True))]
-    return tuple(problems) or tuple(_too_old(seen, target))
+    newer = _grouped((host, name, version) for host, name, version in _each(seen) if order(version) > order(target))
+    told = [Problem(where=host, what=f"{what}, newer than {target}: a downgrade") for host, what in newer]
+    return (*told[:-1], replace(told[-1], hint=_NEWER)) if told else tuple(_too_old(seen, target))
 
 
 def _too_old(seen: Versions, target: str) -> Iterator[Problem]:
@@ -62,8 +59,17 @@ def rollback(seen: Versions, target: str, *, snapshot: str) -> tuple[Problem, ..
 
 
 def not_of(seen: Versions, version: str) -> tuple[Problem, ...]:
-    """Every part of Kubernetes that runs in another version."""
-    return tuple(Problem(where=host, what=f"{name} is {found}") for host, name, found in _each(seen) if found != version)
+    """What runs in another version, host by host."""
+    return tuple(Problem(where=host, what=what) for host, what in _grouped(each for each in _each(seen) if each[2] != version))
+
+
+def _grouped(found: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str]]:
+    """A sentence for each host and version."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for host, name, version in found:
+        groups.setdefault((host, version), []).append(name)
+    for (host, version), names in groups.items():
+        yield host, f"{', '.join(names)} run{'s' if len(names) == 1 else ''} {version}"
 
 
 def _each(seen: Versions) -> Iterator[tuple[str, str, str]]:

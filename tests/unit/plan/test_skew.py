@@ -27,7 +27,7 @@ def test_what_was_begun_goes_on() -> None:
 
 def test_a_downgrade_names_what_would_go_down_and_the_way_back() -> None:
     (problem,) = skew.upgrade({"m1": {"kube-apiserver": "1.36.1"}, "m2": {"kube-apiserver": "1.35.4"}}, "1.35.4")
-    assert str(problem).startswith("m1  1.36.1 runs (kube-apiserver), which is newer than 1.35.4: a downgrade.")
+    assert str(problem).startswith("m1  kube-apiserver runs 1.36.1, newer than 1.35.4: a downgrade.")
     assert "invoke cluster.rollback" in problem.hint
 
 
