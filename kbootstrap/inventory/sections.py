@@ -88,6 +88,7 @@ class Artifacts(Closed):
     source: ArtifactSource | None = None
     mirror: f.Mirror | None = Field(None, description="A directory or an http(s) URL with the layout of the official sites.")
     images: ImageSource | None = None
+    offline: f.Truth | None = Field(None, description="Ask nobody but the hosts: what the cache lacks is refused, see bundle.load.")
 
 
 class Preflight(Closed):
