@@ -45,11 +45,9 @@ def unchanged(prepared: Prepared, pool: Pool, plan: Plan, ledgers: Mapping[str, 
     problems = skew.not_of(seen, wanted)
     if not problems:
         return
-    rest = len(problems) - SHOWN
-    what = (
-        f"cluster.yml says Kubernetes {wanted}, {', '.join(versions.of(seen))} runs{f' (and {rest} more)' if rest > 0 else ''}; nothing was changed"
-    )
-    raise PreflightError(what, problems=problems[:SHOWN], hint=_hint(prepared, seen))
+    rest = [Problem(where="…", what=f"and {len(problems) - SHOWN} more")] if len(problems) > SHOWN else []
+    what = f"cluster.yml says Kubernetes {wanted}, {', '.join(v for v in versions.of(seen) if v != wanted)} runs; nothing was changed"
+    raise PreflightError(what, problems=[*problems[:SHOWN], *rest], hint=_hint(prepared, seen))
 
 
 def _hint(prepared: Prepared, seen: Versions) -> str:
