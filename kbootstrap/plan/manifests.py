@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -20,6 +20,9 @@ from kbootstrap.model.resource import Manifest, Node
 TAINTS_NOTE = "kbootstrap.io/taints"  # which taints of a node are ours, so that removing one works
 
 
+_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
 def identity(document: Mapping[str, Any]) -> str:
     """``Kind/[namespace/]name``."""
     meta = document["metadata"]
@@ -29,7 +32,7 @@ def identity(document: Mapping[str, Any]) -> str:
 def parse(text: str, template: str) -> tuple[Manifest, ...]:
     """The objects of a rendered manifest. TemplateError if it is not YAML, or an object has no kind or name."""
     try:
-        documents = [d for d in yaml.safe_load_all(text) if d]
+        documents = [d for d in yaml.load_all(text, Loader=_LOADER) if d]
         return tuple(Manifest(name=identity(d), document=d) for d in documents)
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise TemplateError(f"{template} renders no valid manifest: {error}") from error

@@ -17,9 +17,10 @@ from kbootstrap.render import systemd
 
 
 class Renderer:
-    """The templates under *roots*; an earlier root overrides a later one (``inventory/<cluster>/overrides`` comes first)."""
+    """The templates under *roots*; an earlier root overrides a later one (``inventory/<cluster>/overrides`` comes first). *compiled* keeps what
+    they were compiled to."""
 
-    def __init__(self, roots: Sequence[Path]) -> None:
+    def __init__(self, roots: Sequence[Path], compiled: jinja2.BytecodeCache | None = None) -> None:
         self._roots = tuple(roots)
         self._environment = ImmutableSandboxedEnvironment(
             loader=jinja2.FileSystemLoader([str(root) for root in roots]),
@@ -30,6 +31,7 @@ class Renderer:
             keep_trailing_newline=True,
             auto_reload=False,
             cache_size=-1,
+            bytecode_cache=compiled,
         )
         self._environment.filters |= {"unit_arg": systemd.argument, "yaml": to_yaml, "json": to_json}
 
