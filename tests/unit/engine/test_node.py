@@ -1,0 +1,163 @@
+"""Draining through whoever answers, and who is taken for dead: hosts that answer as told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kbootstrap.catalog import paths
+from kbootstrap.engine import node_drain
+from kbootstrap.engine.node_asked import Asked, named
+from kbootstrap.engine.node_leave import Leaving, Wish
+from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.run import Request
+from kbootstrap.errors import ApplyError, AuthError, ConnectError, HostKeyError, KbError, PreflightError, UsageError
+from kbootstrap.model.cluster import Host
+from kbootstrap.model.desired import Desired
+from kbootstrap.model.events import silent
+from kbootstrap.model.pki import Pki
+from kbootstrap.plan.ledger import Ledger
+from kbootstrap.plan.node_drain import CORDONED_BY
+from kbootstrap.remote.connection import Connection
+from kbootstrap.remote.pool import Pool
+from kbootstrap.render.env import Renderer
+from kbootstrap.rolebook.expand import World
+from kbootstrap.store.folder import Folder
+from kbootstrap.store.state import State
+from kbootstrap.testing.builders import a_cluster
+from kbootstrap.testing.fake_host import Answer, FakeHost, Script, when
+
+READY = when("/readyz", Answer(stdout=b"ok"))
+OWNER = [{"kind": "ReplicaSet", "name": "x", "controller": True}]
+
+
+def node(pods: Any = (), budgets: Any = (), *, cordoned: bool = False, mark: str = "") -> Answer:
+    about = {
+        "metadata": {"name": "w1", "annotations": {CORDONED_BY: mark} if mark else {}},
+        "spec": {"unschedulable": True} if cordoned else {},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+    }
+    return Answer(stdout="\n".join(json.dumps(each) for each in (about, {"items": list(pods)}, {"items": list(budgets)})).encode())
+
+
+def pod(owner: Any = OWNER) -> dict[str, Any]:
+    meta = {"name": "a", "namespace": "default", "labels": {"app": "web"}, "ownerReferences": owner}
+    return {"metadata": meta, "status": {"phase": "Running"}}
+
+
+class Site:
+    """A cluster of 3 + 1 of which each host does what its scripts say; one whose error is given cannot be reached."""
+
+    def __init__(self, scripts: Mapping[str, list[Script]], errors: Mapping[str, KbError] | None = None) -> None:
+        self.spec = a_cluster(3, 1)
+        self.hosts = {host.name: FakeHost(host=host.name, scripts=scripts.get(host.name, [])) for host in self.spec.hosts}
+        self._errors = errors or {}
+        self.pool = Pool(self.spec.hosts, self._connect)
+        folder = Folder(root=Path("inventory/lab"))
+        world = World(spec=self.spec, pki=Pki(), renderer=Renderer(()), pod_ranges={}, binaries={}, images={})
+        state, desired = State(cluster_id="ours"), Desired(hosts={})
+        self.prepared = Prepared(folder=folder, spec=self.spec, state=state, pki=Pki(), issued=(), world=world, desired=desired)
+        self.request = Request(folder=folder, listener=silent, connect=lambda prepared: self.pool)
+
+    def _connect(self, host: Host) -> Connection:
+        if host.name in self._errors:
+            raise self._errors[host.name]
+        return self.hosts[host.name]
+
+    def ran(self, name: str, part: str) -> list[str]:
+        return [program for program in self.hosts[name].programs if part in program]
+
+    def leaving(self, *names: str, **more: Any) -> Leaving:
+        wish = Wish(asked=Asked(names=names), **more)
+        return Leaving(request=self.request, wish=wish, prepared=self.prepared, pool=self.pool, hosts=named(self.spec, names))
+
+
+def test_a_dead_first_master_is_passed_over() -> None:
+    site = Site({"m2": [READY, when("--field-selector", node([pod()]))]}, {"m1": ConnectError("no answer", host="m1")})
+    node_drain.drain(site.prepared, site.pool, silent, ["w1"], by="node.reboot")
+    (cordon,), (drained,) = site.ran("m2", " patch "), site.ran("m2", " drain ")
+    assert '"kbootstrap.io/cordoned-by": "node.reboot"' in cordon
+    assert "--ignore-daemonsets --delete-emptydir-data" in drained
+    assert "--force" not in drained
+
+
+def test_who_was_cordoned_before_keeps_the_one_who_did_it() -> None:
+    site = Site({"m1": [READY, when("--field-selector", node(cordoned=True))]})
+    node_drain.drain(site.prepared, site.pool, silent, ["w1"], by="node.reboot")
+    assert site.ran("m1", " patch ") == []
+    assert node_drain.release(site.prepared, site.pool, silent, ["w1"]) == ()
+    assert site.ran("m1", " patch ") == []
+    assert node_drain.uncordon(site.prepared, site.pool, silent, ["w1"]) == ("w1",)
+
+
+def test_a_mark_of_a_killed_run_is_taken_back_or_taken_over() -> None:
+    site = Site({"m1": [READY, when("--field-selector", node(cordoned=True, mark="node.reboot"))]})
+    node_drain.drain(site.prepared, site.pool, silent, ["w1"])
+    assert f'"{CORDONED_BY}": null' in site.ran("m1", " patch ")[0]
+    assert node_drain.release(site.prepared, site.pool, silent, ["w1"]) == ("w1",)
+
+
+def test_a_pod_without_a_controller_is_refused_before_anything_is_changed() -> None:
+    site = Site({"m1": [READY, when("--field-selector", node([pod(owner=[])]))]})
+    with pytest.raises(PreflightError, match="nothing was changed"):
+        node_drain.drain(site.prepared, site.pool, silent, ["w1"])
+    assert site.ran("m1", " patch ") == []
+    node_drain.drain(site.prepared, site.pool, silent, ["w1"], force=True)
+    assert "--force" in site.ran("m1", " drain ")[0]
+
+
+def test_what_blocks_is_named_when_the_time_is_over() -> None:
+    budget = {"metadata": {"name": "two", "namespace": "default"}, "spec": {"selector": {}}, "status": {"currentHealthy": 2, "desiredHealthy": 2}}
+    stuck = when(" drain ", Answer(stdout=b"Cannot evict pod as it would violate the pod's disruption budget.", exit_code=1))
+    site = Site({"m1": [READY, when("--field-selector", node([pod()], [budget])), stuck]})
+    with pytest.raises(ApplyError, match="not drained within 1 s: w1") as told:
+        node_drain.drain(site.prepared, site.pool, silent, ["w1"], deadline_s=1)
+    (problem,) = told.value.problems
+    assert problem.where == "w1 default/a"
+    assert "PodDisruptionBudget default/two" in problem.what
+
+
+@pytest.mark.parametrize(
+    ("error", "more", "dead"),
+    [
+        (ConnectError("no answer"), {}, False),
+        (ConnectError("no answer"), {"absent": True}, True),
+        (AuthError("refused every key"), {"absent": True}, False),  # somebody is there
+        (HostKeyError("another key"), {}, False),
+        (HostKeyError("another key"), {"absent": True}, True),
+        (HostKeyError("another key"), {"stays": True}, True),  # the new machine already
+        (ConnectError("no answer"), {"stays": True}, False),
+    ],
+)
+def test_who_is_taken_for_dead(error: KbError, more: Any, dead: bool) -> None:
+    site = Site({"m1": [READY, when("--field-selector", node())]}, {"w1": error})
+    if dead:
+        assert site.leaving("w1", **more).look().dead == {"w1": error.message}
+        return
+    with pytest.raises(ConnectError, match="nothing was changed") as refused:
+        site.leaving("w1", **more).look()
+    assert "--absent" in refused.value.hint
+
+
+def test_a_host_of_another_cluster_is_not_ours_to_clean() -> None:
+    other = Ledger(cluster_id="theirs", cluster="prod", version="1").dump()
+    site = Site({"m1": [READY, when("--field-selector", node())], "w1": [when(paths.LEDGER, Answer(stdout=other))]})
+    with pytest.raises(PreflightError, match="not this cluster's") as refused:
+        site.leaving("w1").look()
+    assert "«prod»" in refused.value.problems[0].what
+
+
+def test_some_master_stays() -> None:
+    with pytest.raises(PreflightError, match="no master would be left"):
+        Site({}).leaving("m1", "m2", "m3").look()
+
+
+def test_names_of_no_host() -> None:
+    with pytest.raises(UsageError, match="no host is called w7"):
+        named(a_cluster(1, 1), ["w1", "w7"])
+    with pytest.raises(UsageError, match="no host is named"):
+        named(a_cluster(1, 1), [])
