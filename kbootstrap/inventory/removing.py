@@ -53,7 +53,9 @@ def without(text: str, names: Collection[str], path: str, *, folder: Path = Path
         new = new[:start] + new[end:]
     after, findings = check(new, f"{path} without {', '.join(sorted(names))}", folder=folder)
     if after is None or any_error(findings):
-        raise InventoryError("what would be left is no cluster; nothing was changed", problems=[each for each in findings if any_error([each])])
+        problems = [each for each in findings if any_error([each])]
+        hint = "Several hosts may leave in one command, so that an odd number of masters stays: m4,m5."
+        raise InventoryError("what would be left is no cluster; nothing was changed", problems=problems, hint=hint)
     if before is None or after != replace(before, hosts=tuple(host for host in before.hosts if host.name not in names)):
         hint = "Write each of them on a line of its own, without anchors that other hosts use, and run it again."
         raise InventoryError(f"{', '.join(sorted(names))} cannot be cut out of {path} without changing more; nothing was changed", hint=hint)
