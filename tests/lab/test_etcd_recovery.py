@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from kbootstrap import lab as labs
 from kbootstrap.catalog import paths
 from kbootstrap.engine import etcd_recover, etcd_restore, etcd_snapshot, etcd_status
 from kbootstrap.engine.etcd_restore import Asked
@@ -92,6 +93,22 @@ def test_two_of_three_disks_are_lost(mended_own: Cluster, run: int, record_tests
     assert len({member.cluster for member in found.members}) == 1
     assert cluster.plan().picture.plan.empty
     assert "old" in inside(cluster, hosts[2], f"ls {paths.ETCD_DATA}/before-*"), "the survivor's own data is kept"
+
+
+@pytest.mark.long(seconds=150)
+def test_all_hosts_are_lost_and_others_take_their_names(mended_own: Cluster, record_testsuite_property: Callable[[str, object], None]) -> None:
+    """Only the operator's folder is left: an inventory, the PKI, and a snapshot."""
+    cluster, mark = mended_own, f"bare-{int(time.time())}"
+    taken = taken_of(cluster, mark)
+    for host in cluster.lab.hosts:
+        labs.bare(host)
+    cluster.up()
+    assert "NotFound" in cluster.kubectl("get", "configmap", "canary-0", fails=True), "what begins there is empty"
+    measured(cluster, lambda asked: etcd_restore.restore(asked, taken.path, Asked(replace=True)), record_testsuite_property, "all hosts")
+    alive(cluster, mark)
+    until(cluster, whole)
+    assert cluster.up().results
+    assert cluster.plan().picture.plan.empty
 
 
 _KILLED = """
