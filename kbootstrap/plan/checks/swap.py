@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kbootstrap.plan.checks.finding import Context, Finding
 
-_HINT = "Set host: {swap: off} or kubelet: {fail_swap_on: false}."
+_HINT = "Run there: swapoff -a; and take it out of /etc/fstab. Or set host: {swap: off}, or kubelet: {fail_swap_on: false}."
 
 
 def check(context: Context) -> Iterator[Finding]:
