@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 
 from kbootstrap.catalog import paths
@@ -36,7 +37,7 @@ def _change(host: str, resource: Resource, difference: Difference, ledger: Ledge
         key=resource.key,
         action=difference.action,
         reason=difference.reason,
-        commands=lines(_keep_before(resource, difference, ledger)) + order.text,
+        commands=sys.intern(lines(_keep_before(resource, difference, ledger)) + order.text),  # most are the same on every host
         payload=order.payload,
         blob=order.blob,
         before=difference.before,

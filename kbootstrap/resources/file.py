@@ -27,16 +27,16 @@ def _text(want: File, content: bytes | None, sha256: str) -> str | None:
 
 
 def diff(want: File, seen: Stat | None) -> Difference | None:
-    after = _text(want, want.content, want.sha256)
     if seen is None:
-        return Difference(action=Action.CREATE, reason="no such file", after=after)
+        return Difference(action=Action.CREATE, reason="no such file", after=_text(want, want.content, want.sha256))
     if not seen.is_file:
-        return Difference(action=Action.UPDATE, reason=f"is a {seen.type}, want a file", after=after)
+        return Difference(action=Action.UPDATE, reason=f"is a {seen.type}, want a file", after=_text(want, want.content, want.sha256))
     if seen.sha256 != want.sha256:
         what = "secret content" if want.secret else "content"
         also = stat.attributes(seen, want.mode, want.owner)
         reason = f"{what} differs" + (f"; {also}" if also else "")
-        return Difference(action=Action.UPDATE, reason=reason, before=_text(want, seen.content, seen.sha256), after=after)
+        before, after = _text(want, seen.content, seen.sha256), _text(want, want.content, want.sha256)
+        return Difference(action=Action.UPDATE, reason=reason, before=before, after=after)
     if reason := stat.attributes(seen, want.mode, want.owner):
         return Difference(action=Action.UPDATE, reason=reason, content=False)
     return None
