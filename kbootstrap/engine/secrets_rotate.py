@@ -17,7 +17,7 @@ from kbootstrap.engine.contact import contact
 from kbootstrap.engine.prepare import Prepared
 from kbootstrap.engine.rotate import Step, lines
 from kbootstrap.engine.run import Request
-from kbootstrap.errors import ApplyError, CommandError, PreflightError, Problem, VerifyError
+from kbootstrap.errors import ApplyError, CommandError, PreflightError, Problem, VerifyError, counted
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Note, StageFinished, StageStarted
 from kbootstrap.model.pki import Pki
@@ -87,7 +87,7 @@ def run(request: Request, *, dry: bool = False) -> Outcome:
             _refuse_strange(pki, found)
             ahead = steps(pki, pending=any(change.key == paths.ENCRYPTION_CONFIG for change in now.plan.changes()))
             told = [line.replace("0 signatures, ", "") for line in lines(known, pki, ahead, now.plan)]
-            outcome = Outcome(steps=ahead, lines=(*told, f"{len(found.by)} secrets; sealed by {_told(found)}."), counts=found.counts)
+            outcome = Outcome(steps=ahead, lines=(*told, f"{counted(len(found.by), 'secret')}; sealed by {_told(found)}."), counts=found.counts)
             if dry:
                 return outcome
             for line in outcome.lines:
@@ -134,7 +134,9 @@ def _refuse_strange(pki: Pki, found: Scan) -> None:
     if strange := found.strange(_names(pki)):
         problems = [Problem(where=each, what="no API server can open it") for each in strange[:SHOWN]]
         hint = f"Put the key back that seals them; this PKI has {', '.join(_names(pki))}. Where it is lost for good, delete them."
-        raise PreflightError(f"{len(strange)} secrets are sealed by a key that is not here; nothing was changed", problems=problems, hint=hint)
+        raise PreflightError(
+            f"sealed by a key that is not here: {counted(len(strange), 'secret')}; nothing was changed", problems=problems, hint=hint
+        )
 
 
 def scan(known: Prepared, pool: Pool) -> Scan:
@@ -195,7 +197,9 @@ class _Rotating:
     def _refuse_left(self, after: Pki) -> None:
         """Nothing may be left that only a key opens which *after* does not have."""
         if left := scan(self.known, self.pool).others(after.sealing.readers[0].name):
-            raise VerifyError(f"{len(left)} secrets are still sealed by another key: {', '.join(left[:SHOWN])}", hint="Run the same command again.")
+            raise VerifyError(
+                f"still sealed by another key: {counted(len(left), 'secret')}, {', '.join(left[:SHOWN])}", hint="Run the same command again."
+            )
 
     def _rewrite(self, pki: Pki) -> None:
         """ApplyError when secrets are left that cannot be written."""
@@ -204,11 +208,13 @@ class _Rotating:
             left = scan(self.known, self.pool).others(name)
             if not left:
                 return
-            self.request.listener(Note(text=f"{len(left)} secrets to write anew"))
+            self.request.listener(Note(text=f"to write anew: {counted(len(left), 'secret')}"))
             said = self._written(left)
         if left := scan(self.known, self.pool).others(name):
             problems = [Problem(where=path, what="is not sealed anew") for path in left[:SHOWN]]
-            raise ApplyError(f"{len(left)} secrets cannot be written: {said[-300:]}", problems=problems, hint="A webhook that refuses them?")
+            raise ApplyError(
+                f"{counted(len(left), 'secret')} cannot be written: {said[-300:]}", problems=problems, hint="A webhook that refuses them?"
+            )
 
     def _written(self, left: Sequence[str]) -> str:
         """*left* written through a healthy API server, on whose host they stay; what kubectl complained of."""

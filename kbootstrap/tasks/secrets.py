@@ -8,7 +8,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from kbootstrap.errors import VerifyError
+from kbootstrap.errors import VerifyError, counted
 from kbootstrap.tasks._common import CLUSTER_HELP, JSON_HELP, find_folder, reported, say
 from kbootstrap.tasks.cluster import CHANGES, _asked
 
@@ -29,7 +29,7 @@ def show(_: Context, cluster: str = "", json: bool = False, ask_sudo_password: b
         say(encoder.dumps(rows, indent=1))
     else:
         for key, count in found.counts.items():
-            say(f"{'ok' if key == found.writer else '!!'}  {key}  {count} secrets")
+            say(f"{'ok' if key == found.writer else '!!'}  {key}  {counted(count, 'secret')}")
         for each in found.strange:
             say(f"!!  {each}: this PKI does not have its key")
         say(f"{found.writer} seals what is written." + ("" if found.ok else " invoke secrets.rotate goes on where it stopped."))
@@ -66,5 +66,5 @@ def rotate(
             say(line)
     if dry_run or not outcome.agreed:
         raise Exit(code=CHANGES)
-    told = ", ".join(f"{count} secrets by {key}" for key, count in outcome.counts.items())
+    told = ", ".join(f"{counted(count, 'secret')} by {key}" for key, count in outcome.counts.items())
     say(f"Sealed: {told}. Every API server opens them all. A new backup of the PKI directory: invoke certs.backup")
