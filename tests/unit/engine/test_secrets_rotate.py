@@ -8,6 +8,7 @@ import pytest
 
 from kbootstrap.engine import secrets_rotate
 from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.run import Request
 from kbootstrap.engine.secrets_rotate import Shown, steps
 from kbootstrap.errors import CommandError, PreflightError, VerifyError
 from kbootstrap.pki.sealing import Phase
@@ -53,7 +54,7 @@ def test_a_secret_that_nobody_opens_stops_a_rotation_before_it_begins() -> None:
 
 def test_the_old_key_is_not_dropped_while_a_value_has_it() -> None:
     dropped = steps(PKI, pending=False)[-1].pki
-    rotating = secrets_rotate._Rotating(request=cast(secrets_rotate.Request, None), pool=a_pool(Answer(stdout=SAID)), known=KNOWN)
+    rotating = secrets_rotate._Rotating(request=cast(Request, None), pool=a_pool(Answer(stdout=SAID)), known=KNOWN)
     with pytest.raises(VerifyError, match="default/a"):
         rotating._refuse_left(dropped)
 
