@@ -11,7 +11,7 @@ from kbootstrap.plan.checks.gates import etcdctl
 from kbootstrap.render import etcd
 
 SETTLING_S: Final = 60  # etcd changes no membership until the connections of all members are five seconds old
-START_S: Final = 120
+START_S: Final = 60
 CATCH_UP_S: Final = 900  # gigabytes over a slow line
 
 LIST: Final = "member list -w json"
