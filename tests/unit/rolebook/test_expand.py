@@ -15,7 +15,9 @@ from kbootstrap.errors import RoleError
 from kbootstrap.model.cluster import ClusterSpec, Endpoint, EndpointKind, Host, HostPrep, Network, Plugin
 from kbootstrap.model.resource import Binary, Blob, ContainerImage, File, Resource, Service
 from kbootstrap.render.env import Renderer
+from kbootstrap.resources.firewall import script
 from kbootstrap.rolebook.expand import World, applies, expand
+from kbootstrap.rolebook.openings import openings
 from kbootstrap.rolebook.parse import role
 from kbootstrap.rolebook.role import RoleDef
 from kbootstrap.testing.builders import a_cluster, a_pki
@@ -176,3 +178,16 @@ def test_a_role_is_for_masters_workers_or_all_and_for_who_is_both() -> None:
 )
 def test_when_asks_the_spec(when: str, spec: ClusterSpec, wanted: bool) -> None:
     assert applies(a_role(when=when), spec, spec.hosts[0]) is wanted
+
+
+def test_what_hosts_alike_have_in_common_is_worked_out_once() -> None:
+    """The rules of a firewall name every host: made for each of 1000 hosts anew, they would be the most of a plan."""
+    spec = a_cluster(1, 2)
+    first, second, master = (openings(spec, spec.host(name)) for name in ("w1", "w2", "m1"))
+    assert first is second
+    assert first is not master
+    assert script.complete(first, (22,)) is script.complete(second, (22,))
+    assert script.build(script.complete(first, (22,))) is script.build(script.complete(second, (22,)))
+    assert script.build(script.complete(first, (2222,))) != script.build(script.complete(first, (22,)))
+    other = replace(spec, hosts=spec.hosts[:-1])
+    assert openings(other, other.host("w1")) != first
