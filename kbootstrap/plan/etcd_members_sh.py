@@ -76,6 +76,7 @@ while :; do
     if [ -n "$started" ]; then out=$({ask} member remove "${{started%%,*}}" 2>&1) && continue || :
     elif [ -n "$mine" ]; then break
     else
+      [ ! -e {wal} ] || {{ systemctl stop etcd.service; aside; }}
       touch {flag}
       for id in $(printf '%s\\n' "$list" | grep ', true$' | grep -vF {masters} | cut -d , -f 1); do {ask} member remove "$id" || :; done
       out=$({ask} member add {name} --learner --peer-urls={peer} 2>&1) && continue || :
