@@ -36,9 +36,12 @@ groupadd --system kube
 iptables -A INPUT -p tcp --dport 9999 -j ACCEPT; iptables -t nat -N MINE
 nft -f - <<'RULES'
 table inet mine {
-  set friends { type ipv4_addr; elements = { 192.0.2.7 } }
+  set friends { type ipv4_addr; elements = { 192.0.2.7 }; }
   chain c { }
-  chain in { type filter hook input priority 10; policy drop; ct state established,related accept; iif lo accept; tcp dport 22 accept; jump c }
+  chain in { type filter hook input priority 10; policy drop;
+    ct state established,related accept; iif lo accept; tcp dport 22 accept
+    jump c
+  }
 }
 RULES
 nft list ruleset > /etc/nftables.conf.mine; echo nothing > /etc/modules-load.d/mine.conf

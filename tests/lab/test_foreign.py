@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("lab_machine")]
 MINE = r"""
 set -e
 iptables -A INPUT -p tcp --dport 9999 -j ACCEPT; iptables -t nat -N MINE; iptables -t nat -A POSTROUTING -s 192.0.2.0/24 -j MINE
-nft add table inet mine; nft add chain inet mine c; ip link add mine0 type dummy; ip netns add mine
+nft add table inet mine; nft add chain inet mine c; ip link add mine0 type bridge; ip netns add mine
 mkdir -p /etc/cni/net.d; echo '{}' > /etc/cni/net.d/87-podman.conflist; mkdir -p /etc/kubernetes; echo own > /etc/kubernetes/own.yaml
 iptables -t filter -N OTHER; iptables -A FORWARD -j OTHER
 for f in iptables ip6tables; do
@@ -41,7 +41,7 @@ for f in iptables ip6tables; do
   $f -N KUBE-FORWARD; $f -I FORWARD -j KUBE-FORWARD; $f -A KUBE-FORWARD -j ACCEPT
 done
 nft add table ip kube-proxy; nft add chain ip kube-proxy services
-ip link add cni0 type bridge; ip link add flannel.1 type dummy; ip netns add cni-11111111-2222-3333-4444-555555555555
+ip link add cni0 type bridge; ip link add flannel.1 type bridge; ip netns add cni-11111111-2222-3333-4444-555555555555
 d='/var/lib/kubelet/pods/x/volumes/kubernetes.io~projected/token'; mkdir -p $d; mount -t tmpfs none $d; echo secret > $d/token
 mkdir -p /var/lib/cni/networks/cbr0 /run/flannel; echo x > /run/flannel/subnet.env; echo '{}' > /etc/cni/net.d/10-flannel.conflist
 """

@@ -26,11 +26,19 @@ WATCH = """\
 nft -f - <<'RULES'
 table inet kbwatch {{
   set others {{ type ipv4_addr; flags dynamic; }}
-  chain out {{ type filter hook output priority raw; ip daddr {{ {inner} }} counter name hosts accept; ip daddr 127.0.0.0/8 accept
-    meta nfproto ipv4 add @others {{ ip daddr }} drop; }}
-  chain pods {{ type filter hook prerouting priority raw; iifname != "kb0" accept; ip daddr {{ {inner} }} accept
-    meta nfproto ipv4 add @others {{ ip daddr }} drop; }}
   counter hosts {{ }}
+  chain out {{
+    type filter hook output priority raw; policy accept;
+    ip daddr {{ {inner} }} counter name hosts accept
+    ip daddr 127.0.0.0/8 accept
+    meta nfproto ipv4 add @others {{ ip daddr }} drop
+  }}
+  chain pods {{
+    type filter hook prerouting priority raw; policy accept;
+    iifname != "kb0" accept
+    ip daddr {{ {inner} }} accept
+    meta nfproto ipv4 add @others {{ ip daddr }} drop
+  }}
 }}
 RULES
 """
@@ -80,7 +88,7 @@ def site(own_hosts: OwnHosts, tmp_path: Path) -> Iterator[Site]:
             _ip(f"netns add {space}", f"link add {space} type veth peer name eth0 netns {space}", f"link set {space} master {lab.bridge} up")
             found.asks(
                 f"ip link set lo up; ip address add {lab.network[250]}/{lab.network.prefixlen} dev eth0; ip link set eth0 up\n"
-                "ip link add nowhere type dummy; ip link set nowhere up; ip route add default dev nowhere\n" + WATCH.format(inner=lab.network)
+                "ip link add nowhere type bridge; ip link set nowhere up; ip route add default dev nowhere\n" + WATCH.format(inner=lab.network)
             )
             for host in lab.hosts:
                 inside(host, WATCH.format(inner=f"{lab.network}, {CLUSTER_NETWORKS}"))
