@@ -6,12 +6,10 @@ The operator's files stay: with the same PKI and state a later ``up`` makes the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from kbootstrap.catalog import paths
 from kbootstrap.engine import cluster
 from kbootstrap.engine.contact import chosen, contact
-from kbootstrap.engine.prepare import Prepared
 from kbootstrap.engine.run import Request
 from kbootstrap.errors import ApplyError, CommandError, KbError, PreflightError, Problem, counted
 from kbootstrap.model.cluster import Host
@@ -26,7 +24,7 @@ from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.lock import Owner
 from kbootstrap.remote.lock import hold as hold_host
 from kbootstrap.remote.pool import Pool
-from kbootstrap.store import clock, entropy, state
+from kbootstrap.store import clock, entropy
 from kbootstrap.store.folder import Folder
 from kbootstrap.store.lock import hold
 
@@ -55,8 +53,6 @@ def down(request: Request) -> Iterator[str]:
         if errors:
             problems = [Problem(where=error.host, what=error.message, hint=error.hint) for error in errors]
             raise ApplyError(f"{len(errors)} of {len(wanted)} hosts are not done", problems=problems, hint=AGAIN)
-        if not request.limit:
-            _afresh(known)
         yield from _operator(request.folder)
 
 
@@ -143,12 +139,6 @@ def _summary(way: Leaving, stays: Sequence[str]) -> str:
     left = [*way.stays, *stays]
     parts += [f"stays: {'; '.join(left)}"] if left else []
     return "; ".join([*parts, f"looked again at {SEEN}: nothing of ours is left"])
-
-
-def _afresh(known: Prepared) -> None:
-    """With no member left, the next etcd begins anew: none joins an existing one."""
-    if known.state.etcd_state:
-        state.save(known.folder.state, replace(known.state, etcd_state={}))
 
 
 def _operator(folder: Folder) -> Iterator[str]:

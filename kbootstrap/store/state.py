@@ -1,4 +1,4 @@
-"""``inventory/<cluster>/state.yml``: what was decided once and never moves: the cluster's id, each host's pod range, how a member joined.
+"""``inventory/<cluster>/state.yml``: what was decided once and never moves: the cluster's id, each host's pod range.
 
 It holds no secret, and belongs into the backup beside ``pki/``: without it the hosts' marker names another cluster, and every run refuses them.
 """
@@ -31,11 +31,10 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """*pod_ranges*: host → its range, kept also for hosts that left; *etcd_state*: host → ``existing`` for members that joined later."""
+    """*pod_ranges*: host → its range, kept also for hosts that left; *rollout*: the last change of the version."""
 
     cluster_id: str = ""
     pod_ranges: Mapping[str, IPv4Network] = field(default_factory=dict)
-    etcd_state: Mapping[str, str] = field(default_factory=dict)
     rollout: Rollout | None = None
 
 
@@ -48,9 +47,8 @@ def load(path: Path) -> State:
     try:
         document = yaml.safe_load(text)
         ranges = {str(h): IPv4Network(r) for h, r in (document.get("pod_ranges") or {}).items()}
-        joined = {str(h): str(s) for h, s in (document.get("etcd_state") or {}).items()}
         rollout = Rollout(**document["rollout"]) if document.get("rollout") else None
-        return State(cluster_id=str(document["cluster_id"]), pod_ranges=ranges, etcd_state=joined, rollout=rollout)
+        return State(cluster_id=str(document["cluster_id"]), pod_ranges=ranges, rollout=rollout)
     except (yaml.YAMLError, AttributeError, KeyError, ValueError, TypeError) as error:
         raise InventoryError(f"{path} is damaged: {error}", hint=f"Restore it from a backup, or from {path}.previous.") from error
 
@@ -87,7 +85,6 @@ def save(path: Path, state: State) -> None:
     document: dict[str, object] = {
         "cluster_id": state.cluster_id,
         "pod_ranges": {h: str(r) for h, r in state.pod_ranges.items()},
-        "etcd_state": dict(state.etcd_state),
     }
     if state.rollout is not None:
         document["rollout"] = asdict(state.rollout)
