@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -84,7 +85,7 @@ def _candidates(keys: tuple[Path, ...], agent: paramiko.Agent, tried: Tried) -> 
 
 def _load(path: Path, tried: Tried) -> paramiko.PKey | None:
     try:
-        return paramiko.PKey.from_path(path)
+        return _read(path, path.expanduser().stat().st_mtime_ns)
     except OSError as error:
         tried.notes.append(f"{path} cannot be read: {error.strerror}")
     except (TypeError, paramiko.PasswordRequiredException):
@@ -92,6 +93,12 @@ def _load(path: Path, tried: Tried) -> paramiko.PKey | None:
     except Exception as error:  # cryptography raises what its parser meets; whatever it is, the file is no usable key
         tried.notes.append(f"{path} is no private key that can be used ({type(error).__name__})")
     return None
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path, _: int) -> paramiko.PKey:
+    """One key opens many hosts, and is read once as long as the file is not another."""
+    return paramiko.PKey.from_path(path)
 
 
 def _public(path: Path) -> bytes:

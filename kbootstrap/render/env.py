@@ -16,13 +16,28 @@ from kbootstrap.errors import TemplateError
 from kbootstrap.render import systemd
 
 
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """jinja2's verdict on an attribute follows from the object's type alone; asked anew at each access, it was half of rendering."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._verdicts: dict[tuple[type, str], bool] = {}
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        key = type(obj), attr
+        found = self._verdicts.get(key)
+        if found is None:
+            found = self._verdicts[key] = super().is_safe_attribute(obj, attr, value)
+        return found
+
+
 class Renderer:
     """The templates under *roots*; an earlier root overrides a later one (``inventory/<cluster>/overrides`` comes first). *compiled* keeps what
     they were compiled to."""
 
     def __init__(self, roots: Sequence[Path], compiled: jinja2.BytecodeCache | None = None) -> None:
         self._roots = tuple(roots)
-        self._environment = ImmutableSandboxedEnvironment(
+        self._environment = _Sandbox(
             loader=jinja2.FileSystemLoader([str(root) for root in roots]),
             undefined=jinja2.StrictUndefined,
             autoescape=False,  # units and configurations, never HTML
