@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from kbootstrap.catalog import paths
-from kbootstrap.catalog.installers import INSTALLERS
+from kbootstrap.catalog.installers import INSTALLERS, SHARED_UNITS
 
 WRITTEN: Final = (
     paths.ETCD_DATA, paths.CONTAINERD_DATA, "/var/lib/kubelet", paths.STATE, paths.BIN, paths.CNI_BIN, paths.KUBERNETES, paths.UNITS,
@@ -15,7 +15,7 @@ WRITTEN: Final = (
 
 EXECUTED: Final = (paths.BIN, paths.CNI_BIN)
 
-REMAINS: Final = {installer.name: installer.signs for installer in INSTALLERS}
+REMAINS: Final = {installer.name: installer.signs for installer in INSTALLERS if not installer.unnamed}
 """By what other installers are known, by name."""
 
 RUNTIMES: Final = {
@@ -25,7 +25,7 @@ RUNTIMES: Final = {
 }
 """Container runtimes, by name. The paths of a containerd may be ours: only a host without a ledger is asked."""
 
-INSTALLER_UNITS: Final = {unit: each.name for each in INSTALLERS for unit in each.units if unit not in ("kubelet.service", "etcd.service")}
+INSTALLER_UNITS: Final = {unit: each.name for each in INSTALLERS if not each.unnamed for unit in each.units if unit not in SHARED_UNITS}
 RUNTIME_UNITS: Final = {"docker.service": "Docker", "crio.service": "CRI-O", "containerd.service": "containerd"}
 OUR_UNITS: Final = (
     "containerd.service", "etcd.service", "kube-apiserver.service", "kube-controller-manager.service", "kube-scheduler.service",

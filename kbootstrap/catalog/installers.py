@@ -12,7 +12,10 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installer:
-    """*files* are its own beside its *signs*; *units* those that it starts; *away* is its own way out. *listed*: nothing of it is removed here."""
+    """*files* are its own beside its *signs*; *units* those that it starts; *away* is its own way out. *listed*: nothing of it is removed here.
+
+    *unnamed*: whoever it was; its signs are ours too, so it is looked for only where no ledger of ours lies, and no other installer was found.
+    """
 
     name: str
     signs: tuple[str, ...]
@@ -20,11 +23,17 @@ class Installer:
     files: tuple[str, ...] = ()
     away: str
     listed: bool = False
+    unnamed: bool = False
 
 
 _SYSTEM: Final = "/etc/systemd/system"
 _KUBELET: Final = (
     f"{_SYSTEM}/kubelet.service", f"{_SYSTEM}/kubelet.service.d", "/usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf", "/var/lib/kubelet",
+)  # fmt: skip
+
+_BY_HAND: Final = (
+    "kube-apiserver.service", "kube-controller-manager.service", "kube-scheduler.service", "kube-proxy.service", "kb-endpoint.service",
+    "kb-routes.service", "kb-vxlan.service", "kb-firewall.service",
 )  # fmt: skip
 
 INSTALLERS: Final = (
@@ -81,11 +90,25 @@ INSTALLERS: Final = (
         away="snap remove --purge microk8s",
         listed=True,
     ),
+    Installer(
+        name="hands, or a tool that is not known",
+        signs=("/etc/kubernetes/pki/ca.crt", "/var/lib/kubernetes", "/var/lib/kbootstrap", "/var/lib/kube-proxy"),
+        units=(*_BY_HAND, "kubelet.service", "etcd.service"),
+        files=(
+            "/etc/kubernetes/pki", "/etc/kubernetes/*.conf", "/etc/kubernetes/*.yaml", "/etc/etcd/pki", "/etc/kbootstrap", *_KUBELET,
+            *(f"{_SYSTEM}/{unit}" for unit in (*_BY_HAND, "etcd.service")), "/var/lib/etcd/member", "/etc/cni/net.d/10-kbootstrap.conflist",
+        ),
+        away="",
+        unnamed=True,
+    ),
 )  # fmt: skip
 BY_NAME: Final = {installer.name: installer for installer in INSTALLERS}
 
 COMMANDS: Final = ("kubectl", "crictl", "ctr")
 """What k3s links to itself below /usr/local/bin, where nothing is called so."""
+
+SHARED_UNITS: Final = ("kubelet.service", "etcd.service")
+"""Their names alone tell nothing."""
 
 ANY: Final = "any of them"
 SHARED: Final = (
@@ -97,9 +120,9 @@ SHARED: Final = (
 
 LINKS: Final = (
     "cni0", "flannel.1", "flannel-v6.1", "flannel-wg", "flannel-wg-v6", "kube-ipvs0", "kube-bridge", "nodelocaldns", "weave", "vxlan.calico",
-    "cilium_host", "cilium_net", "cilium_vxlan", "cali[0-9a-f]*",
+    "cilium_host", "cilium_net", "cilium_vxlan", "cali[0-9a-f]*", "kb0", "kb-vxlan",
 )  # fmt: skip
 CHAINS: Final = ("KUBE-", "cali-", "cilium", "CILIUM", "FLANNEL-", "WEAVE-", "CNI-")
 """How the packet rules' chains of kube-proxy, kubelet and network plugins begin."""
-TABLES: Final = ("kube-proxy", "flannel-ipv4", "flannel-ipv6", "cni_hostport")
+TABLES: Final = ("kube-proxy", "flannel-ipv4", "flannel-ipv6", "cni_hostport", "kbootstrap")
 PODS: Final = "k8s.io"  # the namespace of a containerd in which kubelets keep their pods

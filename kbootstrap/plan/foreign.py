@@ -33,7 +33,6 @@ class Kind(StrEnum):
 
 
 TOLD: Final = (Kind.PACKAGE, Kind.LISTED)
-_SHARED_UNITS: Final = ("kubelet.service", "etcd.service")  # their names alone tell nothing
 _TITLES: Final = {
     Kind.UNIT: "units to stop and disable",
     Kind.PROCESS: "processes to end",
@@ -73,14 +72,20 @@ def look() -> str:
 def _installer(each: Installer) -> str:
     if each.listed:
         return _filled(text.LISTED, signs=" ".join(each.signs), name=each.name)
-    own = [unit for unit in each.units if unit not in _SHARED_UNITS]
+    own = [unit for unit in each.units if unit not in installers.SHARED_UNITS]
     words = {"signs": each.signs, "units": each.units, "files": each.files, "own": own}
-    return _filled(text.INSTALLER, name=each.name, **{name: " ".join(found) for name, found in words.items()})
+    body = _filled(text.INSTALLER, name=each.name, **{name: " ".join(found) for name, found in words.items()})
+    return f'[ -n "${{any:-}}" ] || {{\n{body}\n}}\n' if each.unnamed else body
 
 
 def _living() -> str:
     """A program that was replaced or removed while it runs shows as deleted."""
-    folders = {sign for each in INSTALLERS for sign in each.signs if not each.listed and sign.startswith(("/usr/local/bin/", "/var/lib/", "/opt/"))}
+    folders = {
+        sign
+        for each in INSTALLERS
+        for sign in each.signs
+        if not each.listed and not each.unnamed and sign.startswith(("/usr/local/bin/", "/var/lib/", "/opt/"))
+    }
     programs = "|".join(f"{sign}|{sign}/*|{sign}' (deleted)'" for sign in sorted(folders))
     return _filled(text.PROCESSES, programs=programs, pods=installers.PODS)
 

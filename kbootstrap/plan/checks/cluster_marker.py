@@ -24,7 +24,7 @@ def check(context: Context) -> Iterator[Finding]:
         elif seen.facts.ca_sha256 and seen.facts.ca_sha256 not in context.ca_sha256:
             ours = context.ca_sha256[0][:16] if context.ca_sha256 else "is not made yet"
             what = f"{paths.CA} is another CA's (sha256 {seen.facts.ca_sha256[:16]}, ours {ours})"
-            clean = "A host is never the source of a CA. Restore inventory/…/pki, or clean the host of the other cluster."
+            clean = "A host is never the source of a CA. Restore inventory/…/pki; if the other cluster is given up: invoke cluster.down --foreign."
             mend = f"Run there: rm {paths.CA}; then invoke cluster.up brings ours. If every host says so, restore inventory/…/pki instead."
             hint = clean if ledger.empty or not context.ca_sha256 else mend
             yield Finding(check="cluster-marker", host=name, what=what, hint=hint, evidence=f"sha256sum {paths.CA}: {seen.facts.ca_sha256}")
