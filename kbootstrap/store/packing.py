@@ -26,7 +26,7 @@ from kbootstrap.errors import ArtifactError
 from kbootstrap.model.resource import Blob
 
 SMALL_BYTES: Final = 1_000_000  # as it is: not worth a process on either side
-SLOW_BYTES_PER_S: Final = 20_000_000  # below it gzip pays on a host with work to do: six hosts at the end of one Gbit/s line
+SLOW_BYTES_PER_S: Final = 6_000_000  # 50 Mbit/s, or 1 Gbit/s that 20 hosts share: below it a line is the limit, above it may be a busy host's CPU
 UNUSED_S: Final = 60 * 86400  # what was not sent for so long is of a version that nobody installs any more
 _PIECE: Final = 1 << 20
 _LEVEL: Final = {"zstd": 3, "gzip": 3}  # of a 60 MB Go program: 27 % after 0.27 CPU s, 32 % after 0.8; higher levels cost four times that
