@@ -30,7 +30,7 @@ def export(folder: Folder, target: Path, word: bytes, *, now: datetime, request:
     also: tuple[Path, ...] = ()
     if request is not None:
         path = etcd_snapshot.snapshot(request).path
-        also = (path, path.with_suffix(snapshots.SUFFIX + snapshots.SIDECAR))
+        also = (path, path.with_suffix(snapshots.SIDECAR))
     with lock.hold(folder.root, "cluster.export"):
         return backup.write(folder, target, word, also, now=now)
 

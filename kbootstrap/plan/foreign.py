@@ -15,6 +15,7 @@ from kbootstrap.catalog import installers, paths, traces
 from kbootstrap.catalog.installers import BY_NAME, INSTALLERS, Installer
 from kbootstrap.model.plan import Action, Change
 from kbootstrap.plan import foreign_sh as text
+from kbootstrap.plan.leaving_sh import cgroups
 from kbootstrap.resources.difference import sh
 
 
@@ -142,6 +143,7 @@ def removal(host: str, remains: Sequence[Remain]) -> tuple[Change, ...]:
     steps = (
         ("units", each(Kind.UNIT, text.UNITS), 300.0),
         ("processes", _living() + _filled(text.KILL), 60.0),
+        ("cgroups", cgroups([remain.what for remain in remains if remain.kind is Kind.UNIT]), 60.0),
         ("mounts", each(Kind.MOUNT, text.UNMOUNT) + each(Kind.NAMESPACE, text.NAMESPACES), 60.0),
         ("interfaces", each(Kind.INTERFACE, text.LINKS), 60.0),
         ("rules", _rules([remain.what for remain in remains if remain.kind is Kind.RULES]), 60.0),

@@ -49,7 +49,7 @@ def test_every_thing_is_shown_by_its_name_with_the_way_out_of_what_stays() -> No
 def test_only_what_was_told_is_removed_and_packages_stay() -> None:
     found = foreign.parse(ANSWER)
     changes = {change.key: change.commands for change in foreign.removal("w1", found)}
-    assert list(changes) == [f"foreign/{name}" for name in ("units", "processes", "mounts", "interfaces", "rules", "files", "systemd")]
+    assert list(changes) == [f"foreign/{name}" for name in ("units", "processes", "cgroups", "mounts", "interfaces", "rules", "files", "systemd")]
     words = shlex.split(changes["foreign/files"])
     assert [word for word in words if word.startswith("/")] == ["/usr/local/bin/k3s", "/var/lib/rancher/k3s", "/var/lib/kubelet"]
     assert shlex.split(changes["foreign/mounts"].splitlines()[0])[2:] == ["/var/lib/kubelet/pods/x/volumes/kubernetes.io~projected/t'oken"]
