@@ -57,7 +57,7 @@ def asked(found: dict[str, FakeHost], known: Prepared | None = None, plan: Plan 
         ("1.36.3", "1.36.1", None, "A new version goes host by host: invoke cluster.upgrade --to 1.36.3"),
         ("1.36.4", "1.36.4", None, 'Write `kubernetes: "1.36.4"` in cluster.yml; to go back to what ran before: invoke cluster.rollback'),
         ("1.36.4", "1.36.3", Rollout(origin="1.36.3", target="1.36.4"), "A change from 1.36.3 to 1.36.4 is under way: invoke cluster.upgrade"),
-        ("1.36.4", "1.36.3", Rollout(origin="1.36.4", target="1.36.3", back=True), "A change from 1.36.4 to 1.36.3 is under way: invoke cluster.roll"),
+        ("1.36.4", "1.36.3", Rollout(origin="1.36.4", target="1.36.3", back=True), "A change from 1.36.4 to 1.36.3 is under way: invoke cluster"),
     ],
     ids=["older", "a patch, one host", "newer", "upgrade under way", "rollback under way"],
 )  # fmt: skip
