@@ -18,11 +18,12 @@ from kbootstrap.model.facts import Observed
 from kbootstrap.model.plan import Action, Change, HostPlan, Plan, Stage
 from kbootstrap.plan import etcd_members_sh as texts
 from kbootstrap.plan.etcd_members import find, quorum
-from kbootstrap.plan.stages import ETCD, STAGES
+from kbootstrap.plan.stages import CONTROL_PLANE, ETCD, STAGES
 from kbootstrap.render import etcd
 from kbootstrap.report.etcd import Known
 
 SERVICE: Final = "service/etcd.service"
+API: Final = "kube-apiserver.service"
 MEMBER: Final = "etcd/member"
 VOTER: Final = "etcd/voter"
 PROBE: Final = f"for f in {paths.ETCD_WAL} {paths.ETCD_JOINED} {paths.ETCD_LEARNER}; do [ ! -e $f ] || echo $f; done\n"
@@ -155,19 +156,29 @@ def _names(hosts: Sequence[Host]) -> str:
 
 def into(plan: Plan, told: Sequence[Order], spec: ClusterSpec, desired: Desired) -> Plan:
     """*plan* with *told* in its stage ETCD, around the start of etcd. Where somebody waits, it ends there, and that one's etcd does not start."""
-    stages = {stage.name: stage for stage in plan.stages}
-    hosts = {host.host: host for host in stages[ETCD].hosts} if ETCD in stages else {}
+    stages = {stage.name: {host.host: host for host in stage.hosts} for stage in plan.stages}
+    members, servers = stages.setdefault(ETCD, {}), stages.setdefault(CONTROL_PLANE, {})
     for order in told:
         name = order.host.name
-        wanted = desired.hosts.get(name, {}).get(ETCD, Wanted())
-        hosts[name] = _told(hosts.pop(name, HostPlan(host=name, changes=())), order, spec, wanted)
+        none, wanted = HostPlan(host=name, changes=()), desired.hosts.get(name, {})
+        members[name] = _told(members.pop(name, none), order, spec, wanted.get(ETCD, Wanted()))
+        if order.act in (Act.JOIN, Act.PROMOTE):
+            servers[name] = _served(servers.get(name, none), wanted.get(CONTROL_PLANE, Wanted()))
     names = [each.name for each in STAGES]
     if any(order.act is Act.WAIT for order in told):
         names = names[: names.index(ETCD) + 1]
-        hosts = {name: replace(host, gates=()) for name, host in hosts.items()}  # nobody is well without a quorum
-    if hosts:
-        stages[ETCD] = Stage(name=ETCD, hosts=tuple(hosts.values()))
-    return Plan(stages=tuple(stages[name] for name in names if name in stages))
+        stages[ETCD] = {name: replace(host, gates=()) for name, host in members.items()}  # nobody is well without a quorum
+    return Plan(stages=tuple(Stage(name=name, hosts=tuple(stages[name].values())) for name in names if stages.get(name)))
+
+
+def _served(plan: HostPlan, wanted: Wanted) -> HostPlan:
+    """The API server stopped with its member and tries again and again, so one look finds it running and the next does not: it is waited for
+    whatever was found."""
+    key = f"service/{API}"
+    if any(change.key == key for change in plan.changes):
+        return plan
+    start = Change(host=plan.host, key=key, action=Action.RUN, reason="serves again with its member", commands=f"systemctl --no-block start {API}\n")
+    return replace(plan, changes=(*plan.changes, start), gates=wanted.gates)
 
 
 def _told(plan: HostPlan, order: Order, spec: ClusterSpec, wanted: Wanted) -> HostPlan:

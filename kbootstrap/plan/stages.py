@@ -15,6 +15,7 @@ class StageDef:
 
 FIREWALL = "FIREWALL"
 ETCD = "ETCD"
+CONTROL_PLANE = "CONTROL PLANE"
 WORKERS = "WORKERS"
 RUNTIME = "RUNTIME"  # also where every image is imported
 
@@ -23,7 +24,7 @@ STAGES: tuple[StageDef, ...] = (
     StageDef(name=FIREWALL, roles=("firewall", "firewall-watch")),
     StageDef(name=RUNTIME, roles=("containerd",)),
     StageDef(name=ETCD, roles=("etcd",)),
-    StageDef(name="CONTROL PLANE", roles=("apiserver", "controller-manager", "scheduler")),
+    StageDef(name=CONTROL_PLANE, roles=("apiserver", "controller-manager", "scheduler")),
     StageDef(name="ENDPOINT", roles=("endpoint-haproxy", "endpoint-gateway")),
     StageDef(name=WORKERS, roles=("kubelet", "proxy")),
     StageDef(name="NETWORK", roles=("network-bridge", "network-routes", "network-vxlan")),

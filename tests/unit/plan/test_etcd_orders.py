@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from kbootstrap.errors import PreflightError
 from kbootstrap.model.desired import Desired, Wanted
 from kbootstrap.model.plan import Action, Change, Gate, HostPlan, Plan, Stage
 from kbootstrap.plan.etcd_orders import MEMBER, PROBE, SERVICE, VOTER, Act, Order, Standing, into, orders, parse, standing, undecided
-from kbootstrap.plan.stages import ETCD
+from kbootstrap.plan.stages import CONTROL_PLANE, ETCD
 from kbootstrap.render import etcd
 from kbootstrap.report.etcd import Known
 from kbootstrap.testing.builders import a_cluster
@@ -133,12 +134,14 @@ def start(host: str) -> Change:
 
 
 GATE = Gate(name="etcd-endpoint", text="")
-DESIRED = Desired(hosts={name: {ETCD: Wanted(gates=(GATE,))} for name in ("m1", "m2", "m3")})
+READY = Gate(name="apiserver-readyz", text="")
+API = "service/kube-apiserver.service"
+DESIRED = Desired(hosts={name: {ETCD: Wanted(gates=(GATE,)), CONTROL_PLANE: Wanted(gates=(READY,))} for name in ("m1", "m2", "m3")})
 
 
 def plan(*hosts: str) -> Plan:
     plans = tuple(HostPlan(host=name, changes=(file(name), start(name))) for name in hosts)
-    later = Stage(name="CONTROL PLANE", hosts=(HostPlan(host="m2", changes=(start("m2"),)),))
+    later = Stage(name="CONTROL PLANE", hosts=(HostPlan(host="m2", changes=(file("m2"),)),))
     return Plan(stages=(Stage(name=ETCD, hosts=plans), later) if hosts else (later,))
 
 
@@ -168,7 +171,15 @@ def test_who_begins_does_not_go_alone() -> None:
 
 def test_a_disk_that_was_lost_is_a_plan_though_nothing_else_differs() -> None:
     found = into(Plan(stages=()), [order("m2", Act.JOIN)], THREE, DESIRED)
-    assert [(change.host, change.key) for change in found.changes()] == [("m2", MEMBER), ("m2", VOTER)]
+    assert [(change.host, change.key) for change in found.changes()] == [("m2", MEMBER), ("m2", VOTER), ("m2", API)]
+    assert found.stages[1].hosts[0].gates == (READY,)
+
+
+def test_the_api_server_is_in_the_plan_whatever_it_was_found_doing() -> None:
+    later = Stage(name=CONTROL_PLANE, hosts=(HostPlan(host="m2", changes=(replace(start("m2"), key=API),)),))
+    found = into(Plan(stages=(later,)), [order("m2", Act.PROMOTE)], THREE, DESIRED)
+    assert [(change.host, change.key) for change in found.changes()] == [("m2", VOTER), ("m2", API)]
+    assert found.stages[1] == later
 
 
 def test_who_waits_ends_the_plan_before_etcd_starts() -> None:
