@@ -11,7 +11,7 @@ from invoke.context import Context
 from invoke.tasks import task
 
 from kbootstrap.catalog import releases
-from kbootstrap.errors import UsageError
+from kbootstrap.errors import OfflineError, UsageError
 from kbootstrap.model.artifact import Artifact, Image
 from kbootstrap.model.cluster import Artifacts, ArtifactSource
 from kbootstrap.tasks._common import CLUSTER_HELP, JSON_HELP, find_folder, reported, say
@@ -100,7 +100,10 @@ def pin(
     from kbootstrap.store.artifacts import Reach, pins
 
     folder = find_folder(cluster)
-    name, _sign, version = component.partition("=") if component else ("kubernetes", "", kubernetes or inventory.load(folder.cluster_yml).kubernetes)
+    spec = inventory.load(folder.cluster_yml)
+    if spec.artifacts.offline:
+        raise OfflineError("offline: true, and checksums are taken from the projects' own sites", hint="Pin where there is a way out; copy pins.yml.")
+    name, _sign, version = component.partition("=") if component else ("kubernetes", "", kubernetes or spec.kubernetes)
     if name not in releases.default_versions("") or not releases.is_version(version):
         raise UsageError(f"«{component or version}» names no version to pin", hint="Expected --kubernetes 1.36.3 or --component etcd=3.6.15.")
     with lock.hold(folder.root, "artifacts.pin"):

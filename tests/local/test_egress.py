@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from invoke.context import Context
+from invoke.exceptions import Exit
 
 from kbootstrap import inventory
 from kbootstrap.engine import offline, prepare
@@ -18,6 +20,7 @@ from kbootstrap.model.events import Event, Note
 from kbootstrap.store import artifacts, egress, images
 from kbootstrap.store.folder import Folder
 from kbootstrap.store.late import httpx
+from kbootstrap.tasks import artifacts as tasks
 
 CLUSTER = """
 cluster: lab
@@ -100,3 +103,15 @@ def test_what_would_ask_somebody_is_no_inventory(folder: Folder, more: str) -> N
     with pytest.raises(KbError) as refused:
         inventory.load(folder.cluster_yml)
     assert "offline is true" in str(refused.value.problems[0])
+
+
+def test_checksums_are_not_asked_for_either(folder: Folder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder.root / "inventory/lab").mkdir(parents=True)
+    folder.cluster_yml.rename(folder.root / "inventory/lab/cluster.yml")
+    monkeypatch.chdir(folder.root)
+    with pytest.raises(Exit):
+        tasks.pin(Context(), kubernetes="1.36.99")
+    assert "checksums are taken from the projects' own sites" in capsys.readouterr().err
+    with pytest.raises(Exit):
+        tasks.fetch(Context())
+    assert "nobody was asked" in capsys.readouterr().err
