@@ -62,7 +62,7 @@ ROWS: Final = (
          f"{_AGAIN} puts both right; invoke certs.check says which"),
     _row("pem",
          r"failed to find any PEM data|no PEM (?:data|encoded|certificate)|x509: malformed|asn1: (?:structure|syntax)|failed to parse certificate|"
-         r"error (?:parsing|reading) .*certificate|unable to load (?:client CA|certificate)|illegal base64 data",
+         r"error (?:parsing|reading) .*certificate|any valid .*certificates|unable to load (?:client CA|certificate)|illegal base64 data",
          "a certificate or key that it reads is damaged", f"{_AGAIN} puts it right; invoke certs.check says which"),
     _row("not-yet", r"x509: certificate has expired or is not yet valid: current time (?P<now>\S+) is before (?P<then>\S+)",
          "a certificate is not valid before {then}, and its clock says {now}",
@@ -92,7 +92,8 @@ ROWS: Final = (
          r"error while building transformers|error reading encryption provider configuration|unable to transform key|no matching prefix found",
          "its key for Secrets does not fit what is stored, or cannot be read", f"{_AGAIN}; the keys are in inventory/…/pki"),
     _row("config",
-         r"failed to (?:load|decode|parse).*(?:config|TOML|toml).*?(?:: (?P<why>[^\"]{0,120}))?$|strict decoding error: (?P<strict>[^\"]{0,120})",
+         r"(?:failed to (?:load|decode|parse|unmarshal)|error loading|get version/kind).*(?:config|TOML|toml|json).*?(?:: (?P<why>[^\"]{0,120}))?$|"
+         r"strict decoding error: (?P<strict>[^\"]{0,120})",
          "it refuses its configuration {why}", f"{_AGAIN} writes it anew"),
     _row("swap", r"running with swap on is not supported|swap on is not supported", "the host swaps",
          "On {host}: swapoff -a; and take it out of /etc/fstab"),

@@ -6,6 +6,7 @@ The newest line decides. To add one: its row, and a line as a real daemon wrote 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -42,10 +43,20 @@ def _cause(row: Row, match: re.Match[str], host: str, unit: str, line: str) -> C
     same = {"flag": found.get("single", ""), "why": found.get("strict", ""), "node": found.get("other", "otherwise")}
     values = {"port": "", "address": "", "file": "a file of its own", "then": "see its line", "image": "", "program": "see its line"} | same | found
     values |= {"host": host, "unit": unit}
-    return Cause(id=row.id, what=row.what.format(**values).strip(), hint=row.hint.format(**values), line=line.strip()[:400], symptom=row.symptom)
+    return Cause(id=row.id, what=row.what.format(**values).strip(), hint=row.hint.format(**values), line=_plain(line), symptom=row.symptom)
+
+
+def _plain(line: str) -> str:
+    """What a line says, without what else stands in a line of JSON."""
+    try:
+        said = json.loads(line)
+        return f"{said['msg']}: {said['error']}"[:400] if said.get("error") else str(said["msg"])[:400]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        found = re.search(r'"msg":"([^"]*)"(?:.*?"error":"([^"]*)")?', line)  # one that was cut short
+        return ": ".join(part for part in found.groups() if part) if found else line.strip()[:400]
 
 
 def stands_out(words: Sequence[str], count: int = 3) -> tuple[str, ...]:
     """The last *count* lines that sound like trouble, or just the last, oldest first: for who must judge where no cause has a name."""
     grave = [line for line in words if re.search(r"(?i)error|fail|fatal|panic|denied|refus|cannot|unable", line) or line.startswith(("E", "F"))]
-    return tuple(line.strip()[:300] for line in (grave or list(words))[-count:])
+    return tuple(_plain(line)[:300] for line in (grave or list(words))[-count:])
