@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -34,13 +34,12 @@ _WATCHED: Final = frozenset({ETCD, SERVERS, CONTROLLERS, NODES})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rolling:
-    """What every turn needs. *fresh*: nothing of an earlier run is to be gone on with; *drain_s*, *force*: as ``node_drain.drain`` takes them."""
+    """What every turn needs; *drain_s* and *force* as ``node_drain.drain`` takes them."""
 
     request: Request
     prepared: Prepared
     pool: Pool
     command: str
-    fresh: bool
     drain_s: float
     force: bool = False
 
@@ -50,8 +49,6 @@ class Rolling:
 
     def work(self, applying: Applying, waves: Sequence[Wave], plan: Plan) -> None:
         """All *waves*, then what goes through the API. ApplyError when a host failed; nothing follows it."""
-        if self.fresh:
-            self._everywhere(applying, f"rm -rf {paths.PREVIOUS}\n")
         self._flags(applying, waves)
         for wave in waves:
             began = clock.monotonic_s()
@@ -60,12 +57,28 @@ class Rolling:
             applying.listener(StageFinished(stage=wave.name, seconds=clock.monotonic_s() - began))
         api.apply(self.prepared, self.pool, applying.listener, plan)
 
-    def _everywhere(self, applying: Applying, text: str) -> None:
-        hosts = [self.prepared.spec.host(name) for name in applying.pushes]
-        for outcome in self.pool.map(
-            lambda _, connection: run_steps(connection, [("upgrade", text, KEEP_S)], b"", applying.listener), hosts
-        ).values():
+    def begin(self, plan: Plan, names: Iterable[str]) -> None:
+        """What hosts keep of another version need not travel again where it is wanted; then it is forgotten, since from here on they keep what this
+        change replaces."""
+        wanted = {name: [c.blob.sha256 for c in plan.changes() if c.host == name and c.blob is not None] for name in names}
+        hosts = [self.prepared.spec.host(name) for name in wanted]
+        outcomes = self.pool.map(lambda host, connection: self._step(connection, "begin", words.begin(wanted[host.name])), hosts)
+        for outcome in outcomes.values():
             outcome.get()
+
+    def tidy(self, names: Iterable[str]) -> None:
+        """Nothing stays in the hosts' stores, and no node cordoned, of a command that was cut off."""
+        known = list(names)
+        self._everywhere("tidy", f"rm -f {paths.BLOBS}/*\n", known)
+        node_drain.release(self.prepared, self.pool, self.request.listener, known)
+
+    def _everywhere(self, name: str, text: str, names: Iterable[str]) -> None:
+        hosts = [self.prepared.spec.host(each) for each in names]
+        for outcome in self.pool.map(lambda _, connection: self._step(connection, name, text), hosts).values():
+            outcome.get()
+
+    def _step(self, connection: Connection, name: str, text: str) -> None:
+        run_steps(connection, [(name, text, KEEP_S)], b"", self.request.listener)
 
     def _flags(self, applying: Applying, waves: Sequence[Wave]) -> None:
         """Every new program reads its flags before any is installed. PreflightError if one does not know them."""
@@ -86,7 +99,7 @@ class Rolling:
             for line in old:
                 applying.listener(Note(host=name, text=line, warning=True))
         if refused:
-            self._everywhere(applying, f"rm -f {paths.BLOBS}/*\n")
+            self.tidy(applying.pushes)
             raise PreflightError(f"Kubernetes {self.target} does not take the flags it would get; nothing was changed", problems=refused)
 
     def _wave(self, applying: Applying, wave: Wave) -> None:
@@ -102,7 +115,7 @@ class Rolling:
         turn = group[host.name]
         if wave in (ETCD, SERVERS):
             self._others_serve(turn.host)
-        run_steps(connection, [("keep", words.keep(wave, turn), KEEP_S)], b"", applying.listener)
+        self._step(connection, "keep", words.keep(wave, turn))
         if turn.drains:
             self._drained(applying, turn.host)
         try:

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
-from kbootstrap.catalog import paths
 from kbootstrap.engine import api, etcd_snapshot, health, node_drain, run, workload
 from kbootstrap.engine import upgrade_plan as planned
-from kbootstrap.engine.apply import Applying, run_steps
+from kbootstrap.engine.apply import Applying
 from kbootstrap.engine.execute import execute
 from kbootstrap.engine.prepare import Prepared, prepare
-from kbootstrap.engine.rollout import KEEP_S, Rolling
+from kbootstrap.engine.rollout import Rolling
 from kbootstrap.engine.run import Picture, Request
-from kbootstrap.errors import PreflightError, Problem
+from kbootstrap.errors import ConnectError, PreflightError, Problem
 from kbootstrap.inventory import edit
-from kbootstrap.model.cluster import Host
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.plan import Plan
 from kbootstrap.model.report import Result
 from kbootstrap.plan import node_drain as draining
 from kbootstrap.plan import upgrade as ways
-from kbootstrap.plan import upgrade_sh
 from kbootstrap.plan.ledger import Ledger
 from kbootstrap.plan.versions import Versions
-from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
 from kbootstrap.report import upgrade as report
 from kbootstrap.store import inventory_files, snapshots, state
@@ -100,19 +97,23 @@ class Changing:
         shown = planned.shown(prepared, self.pool, self.record, seen=self.seen, waves=found.waves, plan=found.plan)
         outcome = Outcome(shown=shown, plan=found.plan, applied=False, left_out=found.picture.left_out)
         if found.plan.empty:
-            self._tidy(prepared, found)
+            self._rolling(prepared).tidy(found.observed)
             return replace(outcome, diff=self._finish(self.record), results=self._checked(prepared, found))
         if not self.asked.confirm(shown, found.plan):
             return outcome
-        record = self._recorded()
+        record = self._recorded(prepared, found)
         after = self._work(prepared, found)
-        self._tidy(prepared, after)
+        self._rolling(prepared).tidy(after.observed)
         diff = self._finish(record)
         return replace(outcome, applied=True, diff=diff, snapshot=record.snapshot, results=self._checked(prepared, after))
 
     def _look(self, prepared: Prepared, *, again: bool = False) -> _Look:
         """The plan of every run, and the order in which it is worked here."""
-        picture = run.look(self.request, prepared, self.pool, again=again)
+        try:
+            picture = run.look(self.request, prepared, self.pool, again=again)
+        except ConnectError as error:
+            error.hint = "Every master has to be there. One that is gone for good is replaced before: invoke node.replace."
+            raise
         wide, back = self.asked.max_unavailable, self.record.back
         waves = ways.waves(picture.plan, prepared.desired, prepared.spec, max_unavailable=wide, back=back)
         return _Look(picture=picture, waves=waves, plan=ways.ordered(picture.plan, waves))
@@ -131,7 +132,7 @@ class Changing:
         if alone:
             raise PreflightError("nodes cannot be drained; nothing was changed", problems=alone)
 
-    def _recorded(self) -> state.Rollout:
+    def _recorded(self, prepared: Prepared, found: _Look) -> state.Rollout:
         """Before the first change: the way back. A snapshot of a cluster that is half new leads nowhere, so an interrupted way keeps its first."""
         record, folder = self.record, self.request.folder
         if not record.back and not record.snapshot:
@@ -139,52 +140,21 @@ class Changing:
             as_it_is = replace(self.known, spec=replace(self.known.spec, kubernetes=record.origin))  # whatever cluster.yml says already
             taken = etcd_snapshot.take(as_it_is, self.pool, self.request.listener, folder.snapshots)
             record = replace(record, snapshot=str(taken.path))
+        if not self.begun:  # before it is recorded: what hosts keep is of this change, or of none
+            self._rolling(prepared).begin(found.plan, found.observed)
         _save(folder, record)
         return record
 
     def _work(self, prepared: Prepared, agreed: _Look) -> _Look:
-        asked = self.asked
-        rolling = Rolling(
-            request=self.request,
-            prepared=prepared,
-            pool=self.pool,
-            command=self.command,
-            fresh=not self.begun,
-            drain_s=asked.drain_s,
-            force=asked.force,
-        )
-        offered = list[bool]()
-
-        def look() -> _Look:
-            if not offered:
-                offered.append(True)
-                self._offer(prepared, agreed)
-            return self._look(prepared, again=True)
-
         def work(applying: Applying, now: _Look) -> None:
-            rolling.work(applying, now.waves, now.plan)
+            self._rolling(prepared).work(applying, now.waves, now.plan)
 
+        look = partial(self._look, prepared, again=True)
         return execute(self.request, prepared, self.pool, agreed, command=self.command, look=look, work=work)
 
-    def _offer(self, prepared: Prepared, agreed: _Look) -> None:
-        """What hosts still have of another version need not travel again."""
-
-        def text(host: Host) -> str:
-            return upgrade_sh.offer([c.blob.sha256 for c in agreed.plan.changes() if c.host == host.name and c.blob is not None])
-
-        self._everywhere(prepared, agreed, "offer", text)
-
-    def _tidy(self, prepared: Prepared, seen: _Look) -> None:
-        """Nothing stays in the hosts' stores, and no node cordoned, of a command that was cut off."""
-        self._everywhere(prepared, seen, "tidy", lambda _: f"rm -f {paths.BLOBS}/*\n")
-        node_drain.release(prepared, self.pool, self.request.listener, list(seen.observed))
-
-    def _everywhere(self, prepared: Prepared, seen: _Look, name: str, text: Callable[[Host], str]) -> None:
-        def work(host: Host, connection: Connection) -> None:
-            run_steps(connection, [(name, text(host), KEEP_S)], b"", self.request.listener)
-
-        for outcome in self.pool.map(work, [prepared.spec.host(each) for each in seen.observed]).values():
-            outcome.get()
+    def _rolling(self, prepared: Prepared) -> Rolling:
+        asked = self.asked
+        return Rolling(request=self.request, prepared=prepared, pool=self.pool, command=self.command, drain_s=asked.drain_s, force=asked.force)
 
     def _finish(self, record: state.Rollout) -> tuple[str, ...]:
         """cluster.yml names what runs; the record stays for ``cluster.rollback``, which ends it. Gives the diff."""

@@ -169,8 +169,8 @@ def apis_told(output: str, target_minor: int) -> list[str]:
     return list(dict.fromkeys((*gone, *later)))
 
 
-def offer(wanted: Iterable[str]) -> str:
-    """Of what earlier turns kept, whatever has one of the *wanted* sha256 lies in the store of blobs again: it need not travel."""
+def begin(wanted: Iterable[str]) -> str:
+    """Of what the last change of the version replaced, whatever has one of the *wanted* sha256 lies in the store of blobs again; the rest goes."""
     names = " ".join(wanted)
     return f"""\
 [ -d {paths.PREVIOUS} ] || exit 0
@@ -178,4 +178,5 @@ mkdir -p {paths.BLOBS}
 find {paths.PREVIOUS} -type f -size +1M -exec sha256sum {{}} + | while read -r sum file; do
   case " {names} " in *" $sum "*) ln -f "$file" {paths.BLOBS}/$sum ;; esac
 done
+rm -rf {paths.PREVIOUS}
 """
