@@ -23,7 +23,7 @@ date -u +%FT%TZ; uptime; timedatectl show -p NTPSynchronized 2>/dev/null; hostna
 echo; df -h 2>/dev/null | grep -v overlay; echo; df -i / /var 2>/dev/null; echo; free -m; cat /proc/swaps
 """
 _NETWORK: Final = "ip -4 -br address; ip -4 route; echo; ss -Hlntup | cut -c1-200\n"
-_FILES: Final = "ls -lnR /etc/kubernetes /etc/etcd 2>/dev/null | head -n 120; ls -lnd /var/lib/etcd /var/lib/kubelet /var/lib/containerd 2>&1\n"
+_FILES: Final = "ls -lnR /etc/kubernetes /etc/etcd 2>/dev/null | head -n 120; ls -lnd /var/lib/etcd /var/lib/kubelet /var/lib/containerd 2>&1 || :\n"
 _KERNEL: Final = "journalctl -k -b -n 400 --no-pager -o short-iso 2>/dev/null | grep -iE 'oom|kill|error|full|i/o|segfault' | tail -n 30 || :\n"
 
 
