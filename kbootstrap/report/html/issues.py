@@ -13,7 +13,7 @@ from kbootstrap.model.finding import Severity
 from kbootstrap.report.html import reach
 from kbootstrap.report.html.names import folded
 from kbootstrap.report.html.view import Block, Certificate, State, View
-from kbootstrap.report.status import Unit, span
+from kbootstrap.report.status import Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,16 +105,9 @@ def _services(view: View) -> Iterator[Issue]:
 
 
 def _unit(unit: Unit) -> Issue:
-    hint = f"On it: journalctl -u {unit.name} -n 50"
-    if unit.active:
-        what, hint = f"{unit.name} runs {unit.version or 'an unknown version'}, want {unit.wanted}", "invoke cluster.up"
-    elif unit.state == "absent":
-        what, hint = f"{unit.name} is absent", "invoke cluster.up"
-    else:
-        lasting = f" for {span(unit.since_s)}" if unit.since_s is not None else ""
-        restarts = f", {counted(unit.restarts, 'restart')}" if unit.restarts else ""
-        what = f"{unit.name} is {unit.state}{lasting}{restarts}"
-    return Issue(grave=True, where=(unit.host,), what=what, hint=hint, section="units")
+    verb = "" if unit.active or unit.state == "absent" else "is "
+    hint = unit.hint.replace(f"On {unit.host}:", "On it:")
+    return Issue(grave=True, where=(unit.host,), what=f"{unit.name} {verb}{unit.what}", hint=hint, section="units")
 
 
 def _explained(block: Block, silent: Iterable[str]) -> bool:
