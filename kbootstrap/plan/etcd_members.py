@@ -23,9 +23,9 @@ def quorum(voters: int) -> int:
 
 
 def find(members: Sequence[Known], name: str, peer_url: str = "") -> Known | None:
-    """The member called *name*; one that was added and has never started has no name yet, and is known by its *peer_url*."""
+    """The member called *name*; else the one at *peer_url*: one that has never started has no name yet, and a host may have had another one."""
     named = next((each for each in members if each.name == name), None)
-    return named or next((each for each in members if not each.name and peer_url in each.peer_urls), None)
+    return named or next((each for each in members if peer_url in each.peer_urls), None)
 
 
 def removal(members: Sequence[Known], alive: Collection[str], names: Collection[str]) -> Removal:

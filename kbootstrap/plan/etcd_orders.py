@@ -98,8 +98,9 @@ def orders(spec: ClusterSpec, found: Mapping[str, Standing], chosen: Collection[
     hosts = [host for host in spec.masters if host.name in chosen]
     lacking = [host for host in hosts if not found[host.name].data]
     if known:
-        through = [host for host in spec.masters if found[host.name].data and _votes(find(known, host.name))]
-        told = [_joining(host, found[host.name], find(known, host.name, etcd.peer_url(host)), through) for host in hosts]
+        mine = {host.name: find(known, host.name, etcd.peer_url(host)) for host in spec.masters}
+        through = [host for host in spec.masters if found[host.name].data and _votes(mine[host.name])]
+        told = [_joining(host, found[host.name], mine[host.name], through) for host in hosts]
         under_way = {each.peer_urls for each in known if each.learner}
         return tuple(sorted(filter(None, told), key=lambda order: (etcd.peer_url(order.host),) not in under_way))
     if not lacking or not any(each.joined for each in found.values()):

@@ -94,6 +94,12 @@ def test_data_of_a_member_that_was_removed_is_no_member() -> None:
     assert told(stand(WELL, STOPPED, WELL), known("m1", "m2", "m3")) == {}, "it is only stopped"
 
 
+def test_a_host_that_got_another_name_is_the_member_it_was() -> None:
+    former = replace(known("m2")[0], name="old")
+    assert told(stand(WELL, STOPPED, WELL), (*known("m1", "m3"), former)) == {}
+    assert told(stand(WELL, BARE, WELL), (*known("m1", "m3"), former)) == {"m2": Act.JOIN}
+
+
 def test_nobody_begins_beside_a_survivor_that_is_silent() -> None:
     with pytest.raises(PreflightError, match="m2, m3 without etcd's data, and those with it \\(m1\\) do not answer for a majority") as refused:
         told(stand(STOPPED, EMPTY, EMPTY))
