@@ -32,7 +32,7 @@ ROWS: Final = (
     _row("disk-full", r"[Nn]o space left on device|ENOSPC", "the disk is full", "On {host}: df -h; du -xh --max-depth=2 /var | sort -h | tail"),
     _row("quota", r"mvcc: database space exceeded|NOSPACE", "etcd's own quota is used up, it takes no more writes", "invoke etcd.defrag"),
     _row("port-taken", rf"listen \w+ {_ADDRESS}: bind: address already in use|(?i:bind)\S* .*address already in use",
-         "its port {port} is taken by another process", "On {host}: ss -lntup sport = :{port} names it; stop that, {unit} starts by itself"),
+         "its port {port} is taken by another process", "On {host}: ss -lntup sport = :{port}; stop what it names, {unit} starts by itself"),
     _row("address", rf"listen \w+ {_ADDRESS}: bind: cannot assign requested address", "the host has no address {address}, on which it is to listen",
          "On {host}: ip -4 address; compare with address: in cluster.yml"),
     _row("flag", r"unknown (?:shorthand )?flag: '?(?P<flag>-[\w-]+)|flag provided but not defined: (?P<single>-\S+)",
