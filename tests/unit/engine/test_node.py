@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kbootstrap.catalog import paths
-from kbootstrap.engine import node_drain
+from kbootstrap.engine import node_drain, node_remove
 from kbootstrap.engine.node_asked import Asked, named
 from kbootstrap.engine.node_leave import Leaving, Wish
 from kbootstrap.engine.prepare import Prepared
@@ -29,7 +29,7 @@ from kbootstrap.rolebook.expand import World
 from kbootstrap.store.folder import Folder
 from kbootstrap.store.state import State
 from kbootstrap.testing.builders import a_cluster
-from kbootstrap.testing.fake_host import Answer, FakeHost, Script, when
+from kbootstrap.testing.fake_host import Answer, FakeHost, Script, changing, when
 
 READY = when("/readyz", Answer(stdout=b"ok"))
 OWNER = [{"kind": "ReplicaSet", "name": "x", "controller": True}]
@@ -161,3 +161,75 @@ def test_names_of_no_host() -> None:
         named(a_cluster(1, 1), ["w1", "w7"])
     with pytest.raises(UsageError, match="no host is named"):
         named(a_cluster(1, 1), [])
+
+
+TEXT = """\
+cluster: lab
+kubernetes: "1.36.3"
+hosts:
+  masters:
+    m1: {address: 10.77.0.11}
+  workers:
+    w1: {address: 10.77.0.21}   # the old one
+    w2: {address: 10.77.0.22}
+"""
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJd5lBl6Q4nDl4LKHJLKkTnRHzwqLjGiR0TcJkdMe3fQ"
+
+
+def a_folder(tmp_path: Path) -> Folder:
+    folder = Folder(root=tmp_path / "lab")
+    folder.root.mkdir()
+    folder.cluster_yml.write_text(TEXT)
+    folder.state.write_text("cluster_id: ours\npod_ranges: {m1: 10.244.0.0/24, w1: 10.244.1.0/24, w2: 10.244.2.0/24}\n")
+    return folder
+
+
+def of_folder(folder: Folder, hosts: dict[str, FakeHost]) -> Request:
+    return Request(folder=folder, listener=silent, connect=lambda prepared: Pool(prepared.spec.hosts, lambda host: hosts[host.name]))
+
+
+def test_a_worker_leaves_step_by_step_and_the_file_comes_last(tmp_path: Path) -> None:
+    folder, ours = a_folder(tmp_path), Answer(stdout=Ledger(cluster_id="ours", cluster="lab", version="1").dump())
+    hosts = {
+        "m1": FakeHost(host="m1", scripts=[READY, when("--field-selector", node([pod()]))]),
+        "w1": FakeHost(host="w1", scripts=[when(f"cat {paths.LEDGER}", ours), changing()]),
+    }
+    shown: list[str] = []
+
+    def agree(lines: Any) -> bool:
+        shown.extend(lines)
+        return True
+
+    said = list(node_remove.remove(of_folder(folder, hosts), Wish(asked=Asked(names=("w1",), confirm=agree))))
+    done = [word for program in hosts["m1"].programs for word in (" patch ", " drain ", " delete node w1") if word in program]
+    assert done == [" patch ", " drain ", " delete node w1"]
+    stop = next(number for number, program in enumerate(hosts["w1"].programs) if "systemctl stop $u" in program)
+    assert any("leave/" in program for program in hosts["w1"].programs[stop:])
+    assert shown[0] == "w1: cordon; 1 pod leaves, budgets respected, within 300 s"
+    assert "-    w1: {address: 10.77.0.21}   # the old one" in said
+    assert folder.cluster_yml.read_text() == TEXT.replace("    w1: {address: 10.77.0.21}   # the old one\n", "")
+    assert list(node_remove.remove(of_folder(folder, hosts), Wish(asked=Asked(names=("w1",))))) == [
+        "w1: is not in cluster.yml any more, nothing to do"
+    ]
+
+
+def test_a_no_changes_nothing(tmp_path: Path) -> None:
+    folder = a_folder(tmp_path)
+    hosts = {"m1": FakeHost(host="m1", scripts=[READY, when("--field-selector", node())]), "w1": FakeHost(host="w1")}
+    assert list(node_remove.remove(of_folder(folder, hosts), Wish(asked=Asked(names=("w1",), confirm=lambda lines: False)))) == []
+    assert folder.cluster_yml.read_text() == TEXT
+    assert not [program for host in hosts.values() for program in host.programs if " patch " in program or " stop " in program]
+
+
+def test_who_is_replaced_stays_in_the_file_and_leaves_its_key(tmp_path: Path) -> None:
+    folder = a_folder(tmp_path)
+    kept = f"# ours\n10.77.0.11 {KEY}\n10.77.0.21,10.77.0.22 {KEY}\n"
+    folder.known_hosts.write_text(kept + f"10.77.0.21 {KEY}\n")
+    hosts = {"m1": FakeHost(host="m1", scripts=[READY, when("--field-selector", node())]), "w1": FakeHost(host="w1")}
+    said = list(node_remove.replace_host(of_folder(folder, hosts), Wish(asked=Asked(names=("w1",)), stays=True)))
+    assert folder.cluster_yml.read_text() == TEXT
+    assert folder.known_hosts.read_text() == kept
+    assert any("line 3" in line and "speaks of others" in line for line in said)
+    assert "invoke inventory.trust" in said[-1]
+    with pytest.raises(UsageError, match="one machine at a time"):
+        list(node_remove.replace_host(of_folder(folder, hosts), Wish(asked=Asked(names=("w1", "w2")), stays=True)))
