@@ -152,7 +152,7 @@ def test_a_budget_is_respected_and_named_until_the_deadline(web: Cluster) -> Non
     assert node_asked.uncordon(web.request(), ["w1"]) == ()
 
 
-@pytest.mark.long(seconds=30)
+@pytest.mark.long(seconds=15)
 def test_a_pod_that_nobody_would_make_anew_is_not_lost_unasked(own: Cluster) -> None:
     apply(own, pod(own, "alone", node="w1"))
     until(lambda: "w1" in running(own, "w1"), "the pod runs")
@@ -165,7 +165,7 @@ def test_a_pod_that_nobody_would_make_anew_is_not_lost_unasked(own: Cluster) -> 
     own.kubectl("uncordon", "w1")
 
 
-@pytest.mark.long(seconds=120)
+@pytest.mark.long(seconds=75)
 def test_all_hosts_reboot_one_after_the_other(web: Cluster, record_testsuite_property: Callable[[str, object], None]) -> None:
     """The operator's own cordon outlives it; the only master goes because it is said, and last."""
     names = [host.name for host in web.lab.hosts]
@@ -186,7 +186,7 @@ def test_all_hosts_reboot_one_after_the_other(web: Cluster, record_testsuite_pro
     assert not web.up().applied
 
 
-@pytest.mark.long(seconds=60)
+@pytest.mark.long(seconds=50)
 def test_a_worker_that_is_dead_keeps_no_other_from_its_reboot(web: Cluster) -> None:
     labs.power_cut(web.lab.host("w2"))
     before = boot_id(web, "w1")
@@ -236,7 +236,7 @@ def gone(cluster: Cluster, name: str) -> None:
     assert name not in {host.name for host in inventory.load(cluster.folder.cluster_yml).hosts}
 
 
-@pytest.mark.long(seconds=90)
+@pytest.mark.long(seconds=45)
 def test_a_worker_leaves_and_comes_again(web: Cluster) -> None:
     text = web.folder.cluster_yml.read_text()
     line = next(line for line in text.splitlines(keepends=True) if line.startswith("    w2:"))
@@ -253,7 +253,7 @@ def test_a_worker_leaves_and_comes_again(web: Cluster) -> None:
     assert web.up().applied
 
 
-@pytest.mark.parametrize("step", [pytest.param(step, marks=pytest.mark.long(seconds=60)) for step in STEPS])
+@pytest.mark.parametrize("step", [pytest.param(step, marks=pytest.mark.long(seconds=35)) for step in STEPS])
 def test_killed_behind_a_step_the_same_command_finishes(web: Cluster, step: str) -> None:
     text = web.folder.cluster_yml.read_text()
     killed_behind(web, step, "w2")
@@ -275,7 +275,7 @@ def test_the_last_master_does_not_leave(own: Cluster) -> None:
     assert own.folder.cluster_yml.read_text() == before
 
 
-@pytest.mark.long(seconds=60)
+@pytest.mark.long(seconds=95)
 def test_a_worker_that_is_dead_for_good_leaves_unseen(web: Cluster) -> None:
     text = web.folder.cluster_yml.read_text()
     labs.power_cut(web.lab.host("w2"))
@@ -292,7 +292,7 @@ def test_a_worker_that_is_dead_for_good_leaves_unseen(web: Cluster) -> None:
         web.up()
 
 
-@pytest.mark.long(seconds=120)
+@pytest.mark.long(seconds=90)
 def test_a_worker_that_is_killed_for_good_costs_its_pods_the_time_that_is_set(
     web: Cluster, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
