@@ -14,7 +14,7 @@ WASTE_FROM_BYTES: Final = 64 << 20
 
 HINTS: Final[Mapping[str, str]] = {
     "NOSPACE": "etcd writes no more. Delete what fills it, then invoke etcd.defrag, then invoke etcd.alarms --disarm.",
-    "CORRUPT": "Its data differs, so etcd serves nobody. On it: systemctl stop etcd && mv /var/lib/etcd/member /var/lib/etcd/corrupt. "
+    "CORRUPT": "Its data differs, so etcd writes no more. On it: systemctl stop etcd && mv /var/lib/etcd/member /var/lib/etcd/corrupt. "
     "Then invoke etcd.alarms --disarm, which asks whether the others agree, and invoke cluster.up: it joins again, empty.",
 }
 
