@@ -157,7 +157,7 @@ def test_a_warning_is_shown_and_does_not_refuse(capsys: pytest.CaptureFixture[st
     tasks.check(Context())
     shown = capsys.readouterr()
     assert "warning: workers: none given" in shown.err
-    assert "good, 1 masters, 0 workers" in shown.out
+    assert "good, 1 master, 0 workers" in shown.out
 
 
 def test_show_says_where_each_value_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
