@@ -20,6 +20,6 @@ def check(context: Context) -> Iterator[Finding]:
                 hint = (
                     f"Run there: {known.away}."
                     if known.listed
-                    else f"invoke cluster.down --foreign lists what it left, and removes it ({known.away}, too)."
+                    else f"invoke cluster.down --foreign lists what it left and removes just that; or its own way: {known.away}."
                 )
                 yield Finding(check="other-installer", host=seen.name, what=what, hint=hint, evidence=", ".join(running + found))
