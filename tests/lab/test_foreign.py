@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from bench.clusters import kubeadm
+from bench.clusters.hosts import Hosts
 from kbootstrap.catalog import paths
 from kbootstrap.engine import foreign
 from kbootstrap.engine.down import down
@@ -138,6 +140,28 @@ def test_remains_of_kubeadm_and_k3s_are_refused_listed_and_removed_and_nothing_e
     assert all("is this cluster's own" in lines[0] for lines in listed.values())
     list(down(pair.request()))
     same(before, settled(pair))
+
+
+@pytest.mark.long(seconds=150)
+def test_a_living_cluster_of_kubeadm_gives_its_hosts_to_ours(own_hosts: OwnHosts) -> None:
+    with own_hosts("kbadm", masters=1, workers=1) as own:
+        theirs = Hosts(lab=own.lab, folder=own.folder.root.parents[1])
+        for host in own.lab.hosts:  # as the benchmark's hosts: root takes the operator's key
+            place = host.home / "seed/root/.ssh/authorized_keys"
+            place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            place.write_text((own.folder.root / "ssh/id_ed25519.pub").read_text())
+        theirs.bare()
+        kubeadm.run(theirs, kubeadm.material(theirs))
+        with pytest.raises(PreflightError):
+            own.up()
+        ended, listed = cleaned(own, agreed=True)
+        assert [re.sub(r"\d+", "N", line) for line in ended] == [
+            f"{name}: removed N things; looked again: nothing of it is left" for name in ("mN", "wN")
+        ]
+        assert {"left by kubeadm:", "    kubelet.service", "    table ip kube-proxy", "    /var/lib/etcd/member", "    cni0"} <= set(listed["m1"])
+        own.up()
+        said = list(down(own.request()))
+        assert all("restored /etc/containerd/config.toml" in line and line.endswith("nothing of ours is left") for line in said[:2]), said
 
 
 @pytest.mark.long(seconds=60)
