@@ -110,7 +110,7 @@ def test_a_cluster_is_described_and_checked(python: Path, tmp_path: Path) -> Non
     made = call(python, "inventory.new", "--name", "mine", "--masters", "10.0.0.11", "--workers", "10.0.0.21", where=tmp_path)
     assert made.returncode == 0, made.stderr
     checked = call(python, "inventory.check", where=tmp_path)
-    assert checked.stdout == "inventory/mine/cluster.yml: good, 1 masters, 1 workers, Kubernetes 1.36.3\n"
+    assert checked.stdout == "inventory/mine/cluster.yml: good, 1 master, 1 worker, Kubernetes 1.36.3\n"
 
 
 def test_files_of_a_host_are_rendered_from_what_the_wheel_carries(python: Path, tmp_path: Path) -> None:
