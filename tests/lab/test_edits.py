@@ -159,7 +159,7 @@ def balancer(cluster: Cluster) -> str:
     return str(cluster.lab.host("w1").address)
 
 
-@pytest.mark.long(seconds=30)
+@pytest.mark.long(seconds=60)
 def test_an_endpoint_that_leads_nowhere_is_refused(own: Cluster) -> None:
     """Before anything changes on a host: no node is led away from the API."""
     before = started(own)

@@ -58,7 +58,7 @@ def watchful(own_hosts: OwnHosts) -> Iterator[Cluster]:
         yield with_settings(found, extra_args={**own, "etcd": {**own.get("etcd", {}), "corrupt-check-time": "5s"}})
 
 
-@pytest.mark.long(seconds=110)
+@pytest.mark.long(seconds=65)
 def test_a_quota_that_is_reached(small: Cluster) -> None:
     ask = etcdctl(inventory.load(small.folder.cluster_yml).host("m1"))
     put = f"head -c {FILL_BYTES} /dev/zero | tr '\\0' x | {ask} put /fill/$i >/dev/null 2>/root/said"
@@ -93,7 +93,7 @@ def spoil(cluster: Cluster, host: str) -> None:
     inside(cluster, host, f'places=$(grep -abo {MARK} {database} | cut -d: -f1); [ -n "$places" ]; for place in $places; do {flip}; done')
 
 
-@pytest.mark.long(seconds=170)
+@pytest.mark.long(seconds=160)
 def test_a_disk_that_says_something_else(watchful: Cluster) -> None:
     found = until(watchful, whole)
     bad = next(member.host for member in found.following if not member.leads)

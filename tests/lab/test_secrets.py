@@ -87,7 +87,7 @@ def one(own_hosts: OwnHosts) -> Iterator[Cluster]:
         yield found
 
 
-@pytest.mark.long(seconds=240)
+@pytest.mark.long(seconds=170)
 def test_all_secrets_get_another_key_and_no_request_is_lost(three: Cluster, record_testsuite_property: Callable[[str, object], None]) -> None:
     plant(three, MANY, "rotated")
     old = keys(three)
@@ -191,7 +191,7 @@ def test_a_key_that_was_changed_by_hand_is_refused(one: Cluster) -> None:
     assert one.plan().picture.plan.empty
 
 
-@pytest.mark.long(seconds=120)
+@pytest.mark.long(seconds=95)
 def test_a_snapshot_from_before_brings_its_key_back(one: Cluster) -> None:
     plant(one, 20, "before")
     old = keys(one).readers[0]
