@@ -12,6 +12,7 @@ from invoke.exceptions import Exit
 
 from kbootstrap import inventory, kubeconfig
 from kbootstrap.catalog import names
+from kbootstrap.errors import ConnectError
 from kbootstrap.model.pki import Pki
 from kbootstrap.pki import inspect, issue
 from kbootstrap.pki.profiles import profiles
@@ -196,3 +197,37 @@ def test_every_file_of_the_cluster_is_written_as_the_hosts_get_it(lab: Path, cap
     assert capsys.readouterr().out.count("is up to date") == 3
     with pytest.raises(Exit):
         tasks.write(Context())
+
+
+def test_a_file_that_is_not_there_is_no_success(lab: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Exit) as caught:
+        tasks.remove(Context(), file="nowhere.conf")
+    assert caught.value.code == 2
+    assert "there is no nowhere.conf" in capsys.readouterr().err
+    with pytest.raises(Exit) as caught:
+        tasks.write(Context(), all=True, to="nowhere")
+    assert caught.value.code == 2
+    assert "there is no folder nowhere; nothing was written\n  Make it, and run the same command again: mkdir -p nowhere" in capsys.readouterr().err
+
+
+def test_what_is_checked_is_what_kubectl_reads_and_is_named(
+    lab: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("kbootstrap.remote.api.served", _nobody)
+    tasks.merge(Context(), file="mine.conf")
+    capsys.readouterr()
+    for environment, shown in (("", "inventory/lab/admin.conf:"), (f"{home}:mine.conf", "mine.conf:")):
+        monkeypatch.setenv("KUBECONFIG", environment)
+        with pytest.raises(Exit) as caught:
+            tasks.check(Context())
+        assert caught.value.code == 3
+        assert capsys.readouterr().out.splitlines()[0] == shown
+    monkeypatch.setenv("KUBECONFIG", str(home))
+    with pytest.raises(Exit) as caught:
+        tasks.check(Context())
+    assert caught.value.code == 2
+    assert f"{home} has no context of this cluster" in capsys.readouterr().err
+
+
+def _nobody(server: str) -> bytes:
+    raise ConnectError(f"{server}: no answer")

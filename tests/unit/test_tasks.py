@@ -79,6 +79,12 @@ def test_every_option_is_explained(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TASKS)
+def test_help_says_what_an_option_is_when_nobody_says_it(name: str) -> None:
+    set_ = [each for each in ARGUMENTS[name] if type(each.default) in (int, str) and each.default not in ("", -1)]
+    assert [each.name for each in set_ if "default" not in (each.help or "")] == []
+
+
+@pytest.mark.parametrize("name", TASKS)
 def test_no_option_hides_one_of_invokes_own(name: str) -> None:
     own = {flag for argument in Program().core_args() for flag in argument.names if len(flag) > 1}
     mine = {flag.replace("_", "-") for argument in ARGUMENTS[name] for flag in argument.names}
