@@ -1,4 +1,4 @@
-"""Rounds of the race, shuffled, and its table."""
+"""Rounds of the race, shuffled, and its table. «again» is ``cluster.up`` on the cluster that it has just made."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.clusters.hosts import NAME, Hosts, hosts
 from bench.contestants.kbootstrap import compiled
 from bench.servers import PROJECT
 
-OURS, FLOOR, KUBEADM = "cluster.up", "floor", "kubeadm"
+OURS, AGAIN, FLOOR, KUBEADM = "cluster.up", "again", "floor", "kubeadm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +51,9 @@ def run(*, rounds: int, seed: int | None, masters: int = 3, workers: int = 2) ->
                 if name == FLOOR:
                     made = floor.material(course)
                     runs[FLOOR] = lambda made=made: floor.run(course, made)  # type: ignore[misc]
-                laps.append(_lap(name, runs[name]))
-                say(f"round {number}  {name:<10} {laps[-1].wall_s:6.1f} s  {laps[-1].cpu_s:6.1f} CPU s of the machine")
+                for lap in (name, AGAIN) if name == OURS else (name,):
+                    laps.append(_lap(lap, runs[name]))
+                    say(f"round {number}  {lap:<10} {laps[-1].wall_s:6.1f} s  {laps[-1].cpu_s:6.1f} CPU s of the machine")
     for line in table(laps):
         say(line)
     return 0
