@@ -34,7 +34,8 @@ def counted(count: int, what: str) -> str:
 class KbError(Exception):
     """Base of every expected error; ``hint`` is the next command or edit, ``problems`` keeps many hosts' errors as objects.
 
-    An autopsy adds ``causes``, each with its own repair, and ``bundle``, the file with all that was seen.
+    An autopsy adds ``causes``, each with its own repair, and ``bundle``, the file with all that was seen. ``about`` tells it where to look: the
+    problems, also those that were told before.
     """
 
     exit_code: ClassVar[int] = 5
@@ -45,6 +46,7 @@ class KbError(Exception):
         self.hint = hint
         self.host = host
         self.problems = tuple(problems)
+        self.about = self.problems
         self.causes: tuple[Problem, ...] = ()
         self.bundle = ""
 

@@ -45,7 +45,7 @@ def examine(folder: Folder, connect: Look, error: KbError, *, command: str, bloc
     answers = {name: outcome.get() if outcome.ok else {"units": f"cannot be read: {outcome.error}"} for name, outcome in outcomes.items()}
     said = {name: words.parse(answer.get("words", "")) for name, answer in answers.items()}
     seen = autopsy.Seen(status=status, answers=answers, said=said)
-    what = block(error)
+    what = "\n".join([block(error), *(f"  {problem}" for problem in error.about if problem not in error.problems)])
     error.causes = autopsy.explain(seen, about)
     text = autopsy.text(_head(known, command), what, error.causes, seen)
     error.bundle = str(autopsies.keep(folder.autopsies, f"{clock.now():%Y%m%dT%H%M%SZ}-{command}", text))

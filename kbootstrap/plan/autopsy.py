@@ -47,7 +47,7 @@ def sections(units: Sequence[str]) -> list[tuple[str, str]]:
 def concerned(error: KbError, hosts: Sequence[str]) -> dict[str, str]:
     """Host → what *error* says of it."""
     found: dict[str, list[str]] = {}
-    for where, text in ((error.host, f"{error.message} {error.hint}"), *((p.where, f"{p.what} {p.hint}") for p in error.problems)):
+    for where, text in ((error.host, f"{error.message} {error.hint}"), *((p.where, f"{p.what} {p.hint}") for p in error.about)):
         for name in hosts:
             if name in re.split(r"[\s:,/]+", where):
                 found.setdefault(name, []).append(text)

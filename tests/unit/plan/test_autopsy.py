@@ -32,6 +32,9 @@ def test_the_hosts_that_an_error_is_about_are_found_however_it_names_them() -> N
     assert autopsy.concerned(many, ["m1", "m10", "w1"]).keys() == {"m1", "w1"}
     assert autopsy.concerned(checks, ["m1", "m10"]).keys() == {"m1"}
     assert autopsy.concerned(VerifyError("no API server answers"), ["m1"]) == {}
+    told = VerifyError("1 of 9 checks failed")
+    told.about = checks.problems
+    assert autopsy.concerned(told, ["m1"]).keys() == {"m1"}
 
 
 def test_units_are_known_by_their_name_and_by_the_command_that_shows_their_journal() -> None:
