@@ -12,7 +12,7 @@ from kbootstrap.engine import api, cluster, node_drain
 from kbootstrap.engine.apply import Applying, run_steps, send
 from kbootstrap.engine.prepare import Prepared
 from kbootstrap.engine.run import Request
-from kbootstrap.errors import ApplyError, ConnectError, KbError, PreflightError, Problem
+from kbootstrap.errors import ApplyError, ConnectError, KbError, LockError, PreflightError, Problem
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Note, StageFinished, StageStarted
 from kbootstrap.model.plan import Gate, HostPlan, Plan
@@ -29,6 +29,7 @@ from kbootstrap.store import clock
 
 KEEP_S: Final = 300.0
 NODE_S: Final = 180.0
+PATIENCE_S: Final = 60.0  # an API server that is just busy
 _WATCHED: Final = frozenset({ETCD, SERVERS, CONTROLLERS, NODES})
 
 
@@ -123,7 +124,11 @@ class Rolling:
                 send(applying, connection, part.changes, gates=self._gates(wave, part))
             if wave == NODES:
                 self._node_is_new(turn.host)
+        except LockError:  # the host is another run's now
+            raise
         except KbError as error:
+            if wave not in _WATCHED:
+                raise
             raise self._put_back(applying, wave, turn, error) from error
         node_drain.release(self.prepared, self.pool, applying.listener, [turn.host] if turn.drains else [])
 
@@ -135,9 +140,15 @@ class Rolling:
     def _others_serve(self, name: str) -> None:
         """ApplyError unless every other API server is ready: one at a time means that the others serve meanwhile."""
         others = [host for host in self.prepared.spec.masters if host.name != name]
-        outcomes = self.pool.map(lambda host, connection: cluster.ready(connection, host), others)
-        if silent := [host for host, outcome in outcomes.items() if not (outcome.ok and outcome.get())]:
-            raise ApplyError(f"left as it is: the API server of {', '.join(silent)} is not ready", hint="invoke cluster.status")
+        end = clock.monotonic_s() + PATIENCE_S
+        while silent := {host.name for host in others} - self._serving(others):
+            if clock.monotonic_s() > end or self.pool.stopping.is_set():
+                raise ApplyError(f"left as it is: the API server of {', '.join(sorted(silent))} is not ready", hint="invoke cluster.status")
+            clock.pause(1.0)
+
+    def _serving(self, masters: Sequence[Host]) -> frozenset[str]:
+        outcomes = self.pool.map(lambda host, connection: cluster.ready(connection, host), masters)
+        return frozenset(name for name, outcome in outcomes.items() if outcome.ok and outcome.get())
 
     def _drained(self, applying: Applying, name: str) -> None:
         try:
@@ -186,8 +197,7 @@ class Rolling:
     def _stopped(self, wave: Wave, errors: Sequence[KbError]) -> ApplyError:
         """One error that tells it all: which hosts, why, who serves now, and what to do next."""
         problems = [problem for error in errors for problem in (error.problems or [Problem(where=error.host, what=error.message, hint=error.hint)])]
-        outcomes = self.pool.map(lambda host, connection: cluster.ready(connection, host), self.prepared.spec.masters)
-        serve = sum(outcome.ok and bool(outcome.get()) for outcome in outcomes.values())
+        serve = len(self._serving(self.prepared.spec.masters))
         names, masters = ", ".join(sorted({error.host for error in errors})), len(self.prepared.spec.masters)
         what = f"{self.command} stops in {wave.name} at {names}; {serve} of {masters} API servers serve"
         onward = f"invoke {self.command} --to {self.target}" if self.command == "cluster.upgrade" else f"invoke {self.command}"
