@@ -112,17 +112,24 @@ def refused(work: Callable[[], object]) -> PreflightError:
     return caught.value
 
 
-@pytest.mark.long(seconds=BUILDS_S + 90)
-def test_a_refusal_says_what_to_do_and_changes_nothing(pair: Cluster) -> None:
-    fresh(pair)
-    before = fingerprint(pair)
-    down = refused(lambda: upgrade(pair, "1.34.8"))
+def test_a_refusal_says_what_to_do_and_changes_nothing(cluster: Cluster) -> None:
+    before = fingerprint(cluster)
+    down = refused(lambda: upgrade(cluster, NEW))
     assert "a downgrade" in str(down.problems[0])
-    unknown = refused(lambda: upgrade(pair, "1.37.0"))
+    assert "cluster.rollback" in down.problems[-1].hint
+    unknown = refused(lambda: upgrade(cluster, "1.37.0"))
     assert "1.34, 1.35, 1.36" in str(unknown.problems[0])
-    nothing = refused(lambda: rollback(pair))
+    nothing = refused(lambda: rollback(cluster))
     assert "no upgrade of this cluster is known" in nothing.message
-    assert fingerprint(pair) == before
+    assert fingerprint(cluster) == before
+
+
+def test_the_version_that_runs_already_is_nothing_to_do(cluster: Cluster) -> None:
+    before = fingerprint(cluster)
+    outcome = upgrade(cluster, PATCH)
+    assert (outcome.applied, outcome.diff, outcome.plan.empty) == (False, (), True)
+    assert state.load(cluster.folder.state).rollout is None
+    assert {k: v for k, v in fingerprint(cluster).items() if k != "state.yml"} == {k: v for k, v in before.items() if k != "state.yml"}
 
 
 @pytest.mark.long(seconds=BUILDS_S + 60)
