@@ -27,7 +27,7 @@ done
 _RESTARTS = 5
 _HOPELESS = (
     "unknown flag|flag provided but not defined|status=203/EXEC|cannot statx? .*No such file|address already in use|[Nn]o space left on device"
-    "|private key does not match|failed to find any PEM data|permission denied"
+    "|private key does not match|failed to find any PEM data|open /[^ ]*: permission denied"
 )
 
 _WAIT = """\
