@@ -63,7 +63,6 @@ rows() {{ list=$({ask} member list 2>&1) || {{ out=$list; return 1; }}
   mine=$(printf '%s\\n' "$list" | grep -F -e ', {name}, ' -e ', {peer}, ') || :
   started=$(printf '%s\\n' "$mine" | grep -F ', started, ') || :; }}
 aside() {{ [ ! -e {data}/member ] || mv -T {data}/member {data}/before-$(date -u +%Y%m%dT%H%M%SZ)-removed; }}
-d={data}
 out='no member answers'
 """
 
@@ -106,16 +105,17 @@ _PROMOTE: Final = """\
 systemctl reset-failed etcd.service 2>/dev/null || :
 systemctl start --no-block etcd.service
 now() {{ date +%s; }}
-begun=$(now)
+begun=$(now); seen=$begun
 while :; do
   if rows; then
+    seen=$(now)
     case "$mine" in
       '') out='it is no member any more'; break ;;
       *', false') rm -f {flag}; exit 0 ;;
     esac
     if [ -n "$started" ]; then out=$({ask} member promote "${{started%%,*}}" 2>&1) && continue || :
     else out='it has not started'; [ $(( $(now) - begun )) -lt {start_s} ] || break; fi
-  fi
+  else [ $(( $(now) - seen )) -lt {start_s} ] || break; fi
   [ $(( $(now) - begun )) -lt {catch_up_s} ] || break
   sleep 0.3
 done

@@ -129,7 +129,7 @@ def _joining(host: Host, stands: Standing, member: Known | None, through: Sequen
     elif not member.name:
         reason = f"joins the running etcd, to which an earlier run added it, {how}"
     else:
-        reason = f"its disk has no data any more: its former member {member.id} is removed, and it joins anew, {how}"
+        reason = f"its disk has no data any more (not mounted?): its former member {member.id} is removed, and it joins anew, {how}"
     return Order(host=host, act=Act.JOIN, through=others, reason=reason)
 
 

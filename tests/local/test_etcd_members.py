@@ -170,6 +170,16 @@ def test_who_does_not_start_is_removed_again(place: Place) -> None:
     assert "stop etcd.service" in (place.here / "units").read_text()
 
 
+def test_while_nobody_answers_it_stays_as_it_is(place: Place) -> None:
+    place.join()
+    (place.here / "silent").touch()
+    code, said = place.promote()
+    assert code == 1
+    assert said.splitlines()[0] == "as a learner it did not catch up: context deadline exceeded"
+    assert place.names() == ["m1 voter", "m3 voter", "? learner"]
+    assert place.flag.exists()
+
+
 def test_removing_is_done_once_and_says_what_etcd_says(place: Place) -> None:
     assert place.run(texts.remove([M1], "a3")) == (0, "")
     assert place.names() == ["m1 voter"]
