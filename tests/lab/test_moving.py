@@ -50,7 +50,7 @@ def test_the_next_operator_finds_nothing_to_do(own_hosts: OwnHosts, tmp_path: Pa
         assert "id_ed25519" in said
         shutil.copytree(own.folder.root / "ssh", inventory / "ssh")
         shutil.copy(own.folder.root / "sudo.pass", inventory / "sudo.pass")
-        assert "0 changes" in run(there, "cluster.plan")
+        assert "Nothing to do" in run(there, "cluster.plan")
         run(there, "cluster.verify")
         assert "0 changes" in run(there, "cluster.up", "--yes")
         run(there, "kubeconfig.check")

@@ -118,7 +118,7 @@ def test_with_the_bundle_alone_the_cluster_comes_up_and_nobody_else_is_spoken_to
 
     said = site.run("cluster.up", "--yes")
     assert "all to hosts of cluster.yml (2 addresses)" in said
-    assert "0 changes" in site.run("cluster.plan")
+    assert "Nothing to do" in site.run("cluster.plan")
     site.run("cluster.verify")
     assert site.asks(OTHERS) == ""
     for host in (m1, w1):
