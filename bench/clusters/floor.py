@@ -9,7 +9,8 @@ from pathlib import Path
 from bench.clusters.hosts import Hosts, quoted
 from kbootstrap import kubeconfig
 from kbootstrap.catalog import names, paths
-from kbootstrap.engine.prepare import Prepared, prepare
+from kbootstrap.engine.prepare import prepare
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.lab import LabHost
 from kbootstrap.model.cluster import Role
 from kbootstrap.model.events import silent

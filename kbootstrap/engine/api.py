@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from kbootstrap.engine import bindings, cluster, health
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import ApplyError
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Listener, Note, StageFinished, StageStarted

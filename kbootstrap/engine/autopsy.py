@@ -9,7 +9,7 @@ import kbootstrap
 from kbootstrap.engine import condition
 from kbootstrap.engine import status as looking
 from kbootstrap.engine.contact import contact
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import ApplyError, CommandError, KbError, VerifyError
 from kbootstrap.plan import autopsy, words
 from kbootstrap.remote import fuse

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from kbootstrap.catalog import names
 from kbootstrap.engine import cluster
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import PkiError
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.plan import CLUSTER, Change, Plan

@@ -14,8 +14,9 @@ from kbootstrap.engine.certs_check import issued as issued_of
 from kbootstrap.engine.contact import contact
 from kbootstrap.engine.execute import execute
 from kbootstrap.engine.nodes import node
-from kbootstrap.engine.prepare import Prepared, roles, stages
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.prepare import roles, stages
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.errors import Problem
 from kbootstrap.model.desired import Desired
 from kbootstrap.model.events import Listener, Note

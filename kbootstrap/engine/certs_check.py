@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from kbootstrap.engine.contact import chosen, contact
-from kbootstrap.engine.prepare import Prepared, roles
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.prepare import roles
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.engine.serving import served
 from kbootstrap.errors import KbError, PkiError
 from kbootstrap.model.certificate import State

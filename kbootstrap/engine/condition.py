@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from posixpath import basename
 
 from kbootstrap.catalog import releases
-from kbootstrap.engine.prepare import Prepared, roles, versions
+from kbootstrap.engine.prepare import roles, versions
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import KbError
 from kbootstrap.model.cluster import ClusterSpec, Host
 from kbootstrap.model.facts import Observed

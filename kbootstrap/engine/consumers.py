@@ -10,7 +10,7 @@ from typing import Any
 
 from kbootstrap.catalog import names, paths
 from kbootstrap.engine import api, cluster
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import ApplyError
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Listener, Note

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from kbootstrap import inventory
 from kbootstrap.engine import offline
-from kbootstrap.engine.prepare import Prepared, ca_files_sha256
-from kbootstrap.errors import PkiError, UsageError
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.errors import UsageError
 from kbootstrap.model.cluster import ClusterSpec, Host
 from kbootstrap.model.desired import Desired
 from kbootstrap.model.pki import Pki
 from kbootstrap.render.env import Renderer
 from kbootstrap.rolebook.expand import World
-from kbootstrap.store import pki_dir, state
+from kbootstrap.store import state
 from kbootstrap.store.folder import Folder
 
 
@@ -31,19 +31,3 @@ def contact(folder: Folder) -> Prepared:
     offline.confine(spec)
     world = World(spec=spec, pki=Pki(), renderer=Renderer(()), pod_ranges={}, binaries={}, images={})
     return Prepared(folder=folder, spec=spec, state=state.load(folder.state), pki=world.pki, issued=(), world=world, desired=Desired(hosts={}))
-
-
-def ca_sha256(folder: Folder) -> tuple[str, ...]:
-    """Of every file that a host may hold as our CA; none where there is none yet: then a CA on a host is another's."""
-    try:
-        return ca_files_sha256(pki(folder))
-    except KeyError:
-        return ()
-
-
-def pki(folder: Folder) -> Pki:
-    """What *folder* holds; ``Pki()`` where it cannot be read, too."""
-    try:
-        return pki_dir.load(folder.pki)
-    except PkiError:
-        return Pki()

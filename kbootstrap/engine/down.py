@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from kbootstrap.catalog import paths
 from kbootstrap.engine import cluster
 from kbootstrap.engine.contact import chosen, contact
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.request import Request
 from kbootstrap.errors import ApplyError, CommandError, KbError, PreflightError, Problem, counted
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import ChangeFinished, ChangeStarted, Listener

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from kbootstrap import kubeconfig
 from kbootstrap.catalog import names, paths, ports
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.serving import served
 from kbootstrap.errors import KbError, PreflightError, Problem
 from kbootstrap.model.cluster import EndpointKind

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kbootstrap.catalog import ports
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import KbError
 from kbootstrap.model.events import Listener, Note
 from kbootstrap.model.plan import Stage

@@ -8,8 +8,8 @@ from typing import Final
 
 from kbootstrap.engine import cluster, etcd_status
 from kbootstrap.engine.contact import contact
-from kbootstrap.engine.prepare import Prepared
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.errors import ApplyError, PreflightError, Problem, VerifyError
 from kbootstrap.plan import etcd_care_sh as texts
 from kbootstrap.plan import etcd_status as words

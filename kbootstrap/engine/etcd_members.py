@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from kbootstrap.engine import cluster, etcd_status
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import ApplyError, PreflightError, Problem
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.facts import Observed

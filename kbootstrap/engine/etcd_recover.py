@@ -13,8 +13,8 @@ from kbootstrap.engine.certs_check import issued
 from kbootstrap.engine.contact import contact
 from kbootstrap.engine.etcd_restore import Asked, Outcome
 from kbootstrap.engine.etcd_snapshot import Taken
-from kbootstrap.engine.prepare import Prepared
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.errors import KbError, PreflightError
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Note

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from kbootstrap.engine import cluster, etcd, etcd_status
 from kbootstrap.engine.etcd_snapshot import fingerprints
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import ApplyError, ConnectError, PreflightError, Problem
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.sealing import SealKey

@@ -18,9 +18,9 @@ from kbootstrap.engine import etcd_refuse as refuse
 from kbootstrap.engine.apply import raise_together, run_steps
 from kbootstrap.engine.certs_check import issued
 from kbootstrap.engine.contact import contact
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.push import Push
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.request import Request
 from kbootstrap.errors import ApplyError, PreflightError, Problem, VerifyError
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Note, StageFinished, StageStarted

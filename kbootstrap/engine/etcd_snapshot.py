@@ -9,8 +9,8 @@ from typing import Final
 
 from kbootstrap.engine import etcd_status
 from kbootstrap.engine.contact import contact
-from kbootstrap.engine.prepare import Prepared
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.engine.timing import span
 from kbootstrap.errors import CommandError, PkiError, PreflightError, UsageError
 from kbootstrap.model.events import Listener, Note

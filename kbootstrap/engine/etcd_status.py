@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kbootstrap.catalog import ports
 from kbootstrap.engine.contact import contact
 from kbootstrap.engine.etcd import LOOPBACK
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import KbError
 from kbootstrap.model.cluster import Host
 from kbootstrap.plan import etcd_status as words
@@ -20,7 +20,7 @@ from kbootstrap.report.etcd import EtcdStatus, Member
 from kbootstrap.store import entropy
 
 if TYPE_CHECKING:
-    from kbootstrap.engine.run import Request
+    from kbootstrap.engine.request import Request
 
 READ_DEADLINE_S = 40.0
 

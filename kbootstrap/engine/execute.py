@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import kbootstrap
 from kbootstrap.engine.apply import Applying, ledgers, raise_together, write_ledger
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.push import Push
 from kbootstrap.errors import PreflightError, Problem, VerifyError
 from kbootstrap.model.facts import Observed
@@ -21,7 +21,7 @@ from kbootstrap.remote.lock import hold as hold_host
 from kbootstrap.remote.pool import Pool
 
 if TYPE_CHECKING:
-    from kbootstrap.engine.run import Request
+    from kbootstrap.engine.request import Request
 
 
 class Look(Protocol):

@@ -14,8 +14,9 @@ from kbootstrap.engine.cluster import one
 from kbootstrap.engine.contact import chosen, contact
 from kbootstrap.engine.down import AGAIN
 from kbootstrap.engine.execute import execute
-from kbootstrap.engine.prepare import Prepared, roles
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.prepare import roles
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.errors import ApplyError, PreflightError, Problem
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.desired import Desired, Wanted

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from kbootstrap.engine import cluster, down
 from kbootstrap.engine.contact import chosen, contact
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.request import Request
 from kbootstrap.errors import ApplyError, CommandError, KbError, Problem
 from kbootstrap.model.cluster import Host
 from kbootstrap.plan import foreign

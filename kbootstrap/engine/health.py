@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from kbootstrap.engine import cluster
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.serving import served
 from kbootstrap.errors import KbError
 from kbootstrap.model.cluster import Host

@@ -10,8 +10,8 @@ from typing import Final
 from kbootstrap.catalog import paths
 from kbootstrap.engine import certs
 from kbootstrap.engine.contact import chosen, contact
-from kbootstrap.engine.prepare import Prepared
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.errors import PkiError
 from kbootstrap.model.desired import Desired, Wanted
 from kbootstrap.model.resource import File, Resource, Service

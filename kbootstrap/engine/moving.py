@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kbootstrap import inventory
 from kbootstrap.engine import etcd_snapshot
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.request import Request
 from kbootstrap.errors import InventoryError, PkiError
 from kbootstrap.model.cluster import Host
 from kbootstrap.store import backup, files, lock, pki_dir, snapshots, state, vault

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from kbootstrap.engine import node_drain
 from kbootstrap.engine.contact import contact
-from kbootstrap.engine.prepare import Prepared
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.errors import KbError, UsageError
 from kbootstrap.model.cluster import ClusterSpec, Host
 from kbootstrap.plan.node_drain import DEADLINE_S, Seen

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from kbootstrap.engine import api, cluster
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import ApplyError, CommandError, ConnectError, KbError, PreflightError, Problem
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Listener, Note, StageFinished, StageStarted

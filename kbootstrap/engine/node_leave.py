@@ -14,8 +14,8 @@ from functools import partial
 from kbootstrap.engine import cluster, down, etcd_members, node_asked, node_drain
 from kbootstrap.engine.apply import raise_together
 from kbootstrap.engine.node_asked import Asked
-from kbootstrap.engine.prepare import Prepared
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.errors import ApplyError, AuthError, ConnectError, HostKeyError, KbError, LockError, PreflightError, PrivilegeError, Problem
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import StageFinished, StageStarted

@@ -13,8 +13,8 @@ from kbootstrap.engine import cluster, down, etcd_members, etcd_status, node_ask
 from kbootstrap.engine.apply import run_steps
 from kbootstrap.engine.contact import contact
 from kbootstrap.engine.node_asked import Asked, named
-from kbootstrap.engine.prepare import Prepared
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.errors import ApplyError, ConnectError, HostKeyError, KbError, PreflightError, Problem, UsageError
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Note, StageFinished, StageStarted

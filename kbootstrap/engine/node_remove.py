@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from kbootstrap.engine.contact import contact
 from kbootstrap.engine.node_asked import named
 from kbootstrap.engine.node_leave import Leaving, Wish
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.request import Request
 from kbootstrap.errors import UsageError
 from kbootstrap.inventory import edit
 from kbootstrap.inventory.loading import read

@@ -17,7 +17,7 @@ from kbootstrap import inventory, kubeconfig
 from kbootstrap.catalog import names
 from kbootstrap.engine import api, cluster
 from kbootstrap.engine.contact import contact
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.request import Request
 from kbootstrap.errors import ApplyError, PkiError, UsageError
 from kbootstrap.kubeconfig import people
 from kbootstrap.kubeconfig.document import LISTS, named

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kbootstrap.engine import gather
-from kbootstrap.engine.contact import ca_sha256, chosen, contact, pki
-from kbootstrap.engine.prepare import Prepared, ca_files_sha256
+from kbootstrap.engine.contact import chosen, contact
+from kbootstrap.engine.known_pki import ca_files_sha256, ca_sha256, pki
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.timing import span
 from kbootstrap.errors import KbError, PreflightError, Problem, counted
 from kbootstrap.model.cluster import Host
@@ -20,15 +21,15 @@ from kbootstrap.model.facts import Observed
 from kbootstrap.model.finding import Finding, Severity
 from kbootstrap.plan import ledger as ledger_of
 from kbootstrap.plan import survey
-from kbootstrap.plan.checks import preflight
 from kbootstrap.plan.checks.finding import Context
 from kbootstrap.plan.ledger import Ledger
+from kbootstrap.plan.preflight import preflight
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
 from kbootstrap.store import clock
 
 if TYPE_CHECKING:
-    from kbootstrap.engine.run import Request
+    from kbootstrap.engine.request import Request
 
 LEAVE_OUT = "Mend them, or leave them out with --limit."
 WAIVE = 'invoke preflight.run shows reasons and evidence. What you accept is waived in cluster.yml: preflight: {waive: {id: "why"}}.'

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 
 from kbootstrap import inventory
-from kbootstrap.catalog import names, releases
+from kbootstrap.catalog import releases
 from kbootstrap.engine import offline
 from kbootstrap.engine.nodes import node
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.timing import span
 from kbootstrap.errors import RoleError
 from kbootstrap.model.cluster import ClusterSpec, Host, ImageSource
@@ -20,7 +20,7 @@ from kbootstrap.model.events import Listener
 from kbootstrap.model.pki import Issued, Pki
 from kbootstrap.model.plan import Gate
 from kbootstrap.model.resource import Blob, ContainerImage, Manifest, Resource, Service
-from kbootstrap.pki import issue, rotate
+from kbootstrap.pki import issue
 from kbootstrap.pki.profiles import profiles
 from kbootstrap.plan import manifests
 from kbootstrap.plan.checks import gates
@@ -36,20 +36,6 @@ from kbootstrap.store.folder import Folder
 
 BOOTSTRAP_ROLE = "rbac"
 Expanding = Callable[[World, RoleDef, Host], Iterable[Resource]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """Everything known before the first contact. *issued* are the certificates that were made for it, already saved unless this is a dry run."""
-
-    folder: Folder
-    spec: ClusterSpec
-    state: state.State
-    pki: Pki
-    issued: tuple[Issued, ...]
-    world: World
-    desired: Desired
-    overridden: tuple[str, ...] = ()
 
 
 def roles() -> dict[str, RoleDef]:
@@ -196,9 +182,3 @@ def _gate(role: RoleDef, host: Host, units: list[str]) -> Gate:
     if role.health not in gates.HEALTH:
         raise RoleError(f"roles/{role.name}/role.yml: no health gate is called «{role.health}»", hint=f"Known: {', '.join(gates.HEALTH)}.")
     return gates.HEALTH[role.health](host, units)
-
-
-def ca_files_sha256(pki: Pki) -> tuple[str, ...]:
-    """Of every file that a host may hold as the cluster's CA: what it should hold now first, then those of the last rotation's other phases."""
-    texts = dict.fromkeys((pki.trust(names.CLUSTER_CA), *sorted(rotate.recognised(pki, names.CLUSTER_CA))))
-    return tuple(hashlib.sha256(text).hexdigest() for text in texts)

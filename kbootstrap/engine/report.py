@@ -12,8 +12,9 @@ from kbootstrap import topology
 from kbootstrap.catalog.ports import API
 from kbootstrap.engine import ports, preflight
 from kbootstrap.engine.contact import contact
-from kbootstrap.engine.prepare import Prepared, versions
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.prepare import versions
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.engine.status import status
 from kbootstrap.errors import InventoryError, KbError, PkiError
 from kbootstrap.model.cluster import ClusterSpec, EndpointKind, Host

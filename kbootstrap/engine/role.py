@@ -15,8 +15,8 @@ from kbootstrap.engine import gather
 from kbootstrap.engine.apply import apply, raise_together
 from kbootstrap.engine.contact import chosen, contact
 from kbootstrap.engine.execute import execute
-from kbootstrap.engine.prepare import Prepared
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.errors import PreflightError, Problem, RoleError
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.desired import Desired, Wanted

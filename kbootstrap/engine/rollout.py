@@ -10,8 +10,8 @@ from typing import Final
 from kbootstrap.catalog import paths
 from kbootstrap.engine import api, cluster, node_drain
 from kbootstrap.engine.apply import Applying, run_steps, send
-from kbootstrap.engine.prepare import Prepared
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.errors import ApplyError, ConnectError, KbError, LockError, PreflightError, Problem
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Note, StageFinished, StageStarted

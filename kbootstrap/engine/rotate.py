@@ -15,8 +15,8 @@ from kbootstrap.engine import certs
 from kbootstrap.engine.certs_check import issued as issued_of
 from kbootstrap.engine.consumers import Pods
 from kbootstrap.engine.contact import contact
-from kbootstrap.engine.prepare import Prepared
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.errors import Problem, VerifyError
 from kbootstrap.model.certificate import AUTHORITIES
 from kbootstrap.model.events import Note, StageFinished, StageStarted

@@ -5,17 +5,18 @@ Everything before ``apply`` changes nothing on any host. What a dry run is stand
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from kbootstrap.engine import api, bindings, confirm, endpoint, etcd, etcd_members, flow, gather, health, ports, preflight, versions, workload
 from kbootstrap.engine.apply import Applying, apply, raise_together
 from kbootstrap.engine.execute import execute
-from kbootstrap.engine.prepare import Prepared, prepare
+from kbootstrap.engine.prepare import prepare
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.engine.timing import span
 from kbootstrap.errors import KbError, Problem, UsageError
-from kbootstrap.model.events import Listener
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.finding import Finding
 from kbootstrap.model.plan import CLUSTER, Plan, Stage
@@ -26,22 +27,7 @@ from kbootstrap.plan.ledger import Ledger
 from kbootstrap.plan.stages import FIREWALL
 from kbootstrap.remote.pool import Pool
 from kbootstrap.store import operator_kubeconfig
-from kbootstrap.store.folder import Folder
 from kbootstrap.store.lock import hold
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What the user asked for. *confirm* is asked with the plan before anything changes; *connect* opens the pool of a spec's hosts."""
-
-    folder: Folder
-    listener: Listener
-    connect: Callable[[Prepared], Pool]
-    confirm: Callable[[Plan], bool] = lambda plan: True
-    limit: tuple[str, ...] = ()
-    only: tuple[str, ...] = ()
-    deep: bool = False
-    take_lock: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,9 +14,9 @@ from kbootstrap.catalog import paths
 from kbootstrap.engine import api, certs, cluster
 from kbootstrap.engine.certs_check import issued as issued_of
 from kbootstrap.engine.contact import contact
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.engine.rotate import Step, lines
-from kbootstrap.engine.run import Request
 from kbootstrap.errors import ApplyError, CommandError, PreflightError, Problem, VerifyError, counted
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Note, StageFinished, StageStarted

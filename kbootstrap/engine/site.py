@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from kbootstrap.catalog import names
 from kbootstrap.engine import cluster
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import ApplyError, CommandError, KbError
 from kbootstrap.model.cluster import Host
 from kbootstrap.plan import manifests

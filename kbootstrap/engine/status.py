@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from kbootstrap.engine.condition import Answer, Look, look
-from kbootstrap.engine.contact import ca_sha256, contact
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.contact import contact
+from kbootstrap.engine.known_pki import ca_sha256
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.reached import reached
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.request import Request
 from kbootstrap.errors import KbError
 from kbootstrap.model.cluster import ClusterSpec, Host
 from kbootstrap.model.facts import Observed

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from kbootstrap.engine import versions
 from kbootstrap.engine.contact import contact
-from kbootstrap.engine.prepare import Prepared
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.engine.upgrade_way import ROLLBACK, UPGRADE, Asked, Changing, Outcome
 from kbootstrap.errors import PreflightError, Problem, UsageError
 from kbootstrap.plan import skew

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from kbootstrap.catalog import releases
 from kbootstrap.engine import cluster
 from kbootstrap.engine import prepare as preparing
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.model.plan import CLUSTER, Plan
 from kbootstrap.model.resource import Binary
 from kbootstrap.plan import upgrade_sh

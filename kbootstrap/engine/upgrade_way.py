@@ -11,9 +11,11 @@ from kbootstrap.engine import api, etcd_snapshot, health, node_drain, run, workl
 from kbootstrap.engine import upgrade_plan as planned
 from kbootstrap.engine.apply import Applying
 from kbootstrap.engine.execute import execute
-from kbootstrap.engine.prepare import Prepared, prepare
+from kbootstrap.engine.prepare import prepare
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.engine.rollout import Rolling
-from kbootstrap.engine.run import Picture, Request
+from kbootstrap.engine.run import Picture
 from kbootstrap.errors import ConnectError, PreflightError, Problem
 from kbootstrap.inventory import edit
 from kbootstrap.model.facts import Observed

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from kbootstrap.catalog import releases
 from kbootstrap.engine import cluster
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import CommandError, PreflightError, Problem
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.plan import Plan

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from kbootstrap import topology
 from kbootstrap.catalog import ports
 from kbootstrap.engine import cluster, site
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.site import POD_PORT, SERVICE_PORT, Pod, Site
 from kbootstrap.errors import CommandError, KbError
 from kbootstrap.model.cluster import Host

@@ -7,8 +7,8 @@ from typing import Final
 
 from kbootstrap.model.cluster import ClusterSpec, Host
 from kbootstrap.model.facts import Observed
-from kbootstrap.plan.checks import preflight
 from kbootstrap.plan.checks.finding import Context
+from kbootstrap.plan.preflight import preflight
 from kbootstrap.report.status import CERTIFICATE_SOON_D, DISK_FULL_PERCENT, HostState, Member, Trouble
 from kbootstrap.resources import firewall
 from kbootstrap.resources.firewall.look import Seen

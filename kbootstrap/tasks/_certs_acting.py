@@ -16,7 +16,7 @@ from kbootstrap.tasks.cluster import CHANGES, _asked, _list
 
 if TYPE_CHECKING:
     from kbootstrap.engine.certs import Outcome
-    from kbootstrap.engine.run import Request
+    from kbootstrap.engine.request import Request
     from kbootstrap.model.plan import Plan
     from kbootstrap.store.folder import Folder
 

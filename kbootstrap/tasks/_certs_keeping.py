@@ -58,9 +58,7 @@ def seal(_: Context, cluster: str = "") -> None:
     if done:
         say("Without the passphrase nothing of it can be read. Copies from before (backups of this disk, snapshots) are as readable as they were.")
     if open_ := [path for path in (folder.admin_conf, folder.root / "users", folder.root / "kubeconfigs") if path.exists()]:
-        say(
-            f"Not sealed, since kubectl reads them: {', '.join(map(str, open_))}. Each holds a key that the cluster accepts; remove what you can."
-        )
+        say(f"Not sealed, since kubectl reads them: {', '.join(map(str, open_))}. Each holds a key that the cluster accepts; remove what you can.")
 
 
 @task(auto_shortflags=False, help={"cluster": CLUSTER_HELP})

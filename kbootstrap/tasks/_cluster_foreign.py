@@ -13,7 +13,7 @@ from kbootstrap.tasks._common import ask, say
 
 if TYPE_CHECKING:
     from kbootstrap.engine.foreign import Found
-    from kbootstrap.engine.run import Request
+    from kbootstrap.engine.request import Request
 
 CHANGES = 10
 

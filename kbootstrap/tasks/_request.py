@@ -5,10 +5,10 @@ from __future__ import annotations
 import json as encoder
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 from kbootstrap.engine import offline
-from kbootstrap.engine.prepare import Prepared
-from kbootstrap.engine.run import Outcome, Request
+from kbootstrap.engine.request import Request
 from kbootstrap.engine.timing import span
 from kbootstrap.errors import ConnectError, KbError, Problem, VerifyError
 from kbootstrap.model.cluster import Host
@@ -25,6 +25,10 @@ from kbootstrap.tasks import _forks, _timings
 from kbootstrap.tasks._common import Passwords, block, complain, examined_by, say
 from kbootstrap.tasks._passphrase import asking_aside
 from kbootstrap.tasks._runner import in_hand
+
+if TYPE_CHECKING:
+    from kbootstrap.engine.prepared import Prepared
+    from kbootstrap.engine.run import Outcome
 
 
 @contextmanager

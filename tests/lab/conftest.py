@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from kbootstrap import inventory
 from kbootstrap import lab as labs
 from kbootstrap.engine import prepare, run
+from kbootstrap.engine.request import Request
 from kbootstrap.errors import KbError
 from kbootstrap.store import artifacts
 from kbootstrap.store.folder import Folder
@@ -36,7 +37,7 @@ class Cluster:
     def folder(self) -> Folder:
         return Folder(root=self.lab.folder)
 
-    def request(self, **options: Any) -> run.Request:
+    def request(self, **options: Any) -> Request:
         """What a task asks for; *options* are fields of ``Request`` (limit, only, deep, confirm, take_lock)."""
         with _request.open_(self.folder, quiet=True, ask=False, fd=-1, **options) as request:
             return request

@@ -11,7 +11,8 @@ import pytest
 from kbootstrap import lab as labs
 from kbootstrap.catalog import paths
 from kbootstrap.engine import run
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.model.plan import CLUSTER, Plan
 from kbootstrap.plan import facts
 from kbootstrap.remote.connection import Connection, Running
@@ -231,7 +232,7 @@ class Counting:
 
 
 @pytest.fixture
-def programs(cluster: Cluster) -> Iterator[tuple[run.Request, list[tuple[str, str]]]]:
+def programs(cluster: Cluster) -> Iterator[tuple[Request, list[tuple[str, str]]]]:
     """A request whose connections note what they run, as (host, program)."""
     request, seen = cluster.request(), list[tuple[str, str]]()
 
@@ -242,7 +243,7 @@ def programs(cluster: Cluster) -> Iterator[tuple[run.Request, list[tuple[str, st
     yield replace(request, connect=connect), seen
 
 
-def test_a_second_up_reads_each_host_once_and_touches_nothing(cluster: Cluster, programs: tuple[run.Request, list[tuple[str, str]]]) -> None:
+def test_a_second_up_reads_each_host_once_and_touches_nothing(cluster: Cluster, programs: tuple[Request, list[tuple[str, str]]]) -> None:
     request, seen = programs
     before = invocations(cluster, cluster.plan().prepared)
     began = time.process_time()

@@ -17,7 +17,7 @@ from kbootstrap.catalog import paths
 from kbootstrap.engine import etcd_recover, etcd_restore, etcd_snapshot, etcd_status
 from kbootstrap.engine.etcd_restore import Asked
 from kbootstrap.engine.etcd_snapshot import Taken
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.request import Request
 from kbootstrap.model.events import Event, StageFinished
 from kbootstrap.plan.etcd_restore import BUMP
 from tests.lab.conftest import Cluster, OwnHosts

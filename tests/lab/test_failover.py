@@ -20,7 +20,9 @@ from kbootstrap import lab as labs
 from kbootstrap.catalog import names, ports
 from kbootstrap.engine import cluster as api
 from kbootstrap.engine import run
-from kbootstrap.engine.prepare import Prepared, prepare
+from kbootstrap.engine.prepare import prepare
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.model.resource import Binary
 from kbootstrap.plan.checks.gates import etcdctl
 from kbootstrap.remote.connection import Connection
@@ -67,7 +69,7 @@ class Opened:
 
 @contextmanager
 def opened(cluster: Cluster) -> Iterator[Opened]:
-    request: run.Request = cluster.request()
+    request: Request = cluster.request()
     prepared = prepare(request.folder, request.listener, dry=True)
     with request.connect(prepared) as pool:
         yield Opened(prepared=prepared, pool=pool)

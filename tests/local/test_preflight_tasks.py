@@ -10,7 +10,7 @@ from invoke.exceptions import Exit
 
 from kbootstrap.catalog.checks import BY_ID, WAIVABLE
 from kbootstrap.errors import UsageError
-from kbootstrap.plan.checks import CHECKS
+from kbootstrap.plan.preflight import CHECKS
 from kbootstrap.tasks import preflight
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from kbootstrap.engine import autopsy
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import ApplyError, ConnectError, LockError, PreflightError, Problem, VerifyError
 from kbootstrap.model.cluster import Host
 from kbootstrap.remote.connection import Connection

@@ -11,7 +11,7 @@ import pytest
 from kbootstrap import kubeconfig
 from kbootstrap.catalog import paths
 from kbootstrap.engine import endpoint
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import PreflightError
 from kbootstrap.model.cluster import ClusterSpec, Endpoint, EndpointKind
 from kbootstrap.model.events import Event, Note

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from kbootstrap.engine.etcd_refuse import sealed
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import PreflightError
 from kbootstrap.model.pki import Pki
 from kbootstrap.model.sealing import SealKey

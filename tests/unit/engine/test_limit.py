@@ -9,7 +9,7 @@ import pytest
 
 from kbootstrap.engine import api
 from kbootstrap.engine.contact import chosen
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import UsageError
 from kbootstrap.model.desired import Desired
 from kbootstrap.remote.pool import Pool

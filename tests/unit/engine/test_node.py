@@ -13,8 +13,8 @@ from kbootstrap.catalog import paths
 from kbootstrap.engine import node_drain, node_remove
 from kbootstrap.engine.node_asked import Asked, named
 from kbootstrap.engine.node_leave import Leaving, Wish
-from kbootstrap.engine.prepare import Prepared
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.errors import ApplyError, AuthError, ConnectError, HostKeyError, KbError, PreflightError, UsageError
 from kbootstrap.model.cluster import Host
 from kbootstrap.model.desired import Desired

@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 
 from kbootstrap.engine import api, preflight, run
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.errors import ConnectError, PreflightError, PrivilegeError
 from kbootstrap.model.cluster import ClusterSpec, Firewall, FirewallMode, Preflight
 from kbootstrap.model.desired import Desired, Wanted
@@ -50,8 +51,8 @@ def a_pool(spec: ClusterSpec, hosts: dict[str, FakeHost]) -> Pool:
     return Pool(spec.hosts, lambda host: hosts[host.name])
 
 
-def a_request(events: list[Event]) -> run.Request:
-    return run.Request(folder=Folder(root=Path("nowhere")), listener=events.append, connect=lambda known: pytest.fail("connected already"))
+def a_request(events: list[Event]) -> Request:
+    return Request(folder=Folder(root=Path("nowhere")), listener=events.append, connect=lambda known: pytest.fail("connected already"))
 
 
 def looked(spec: ClusterSpec, hosts: dict[str, FakeHost], events: list[Event], **options: Any) -> run.Picture:

@@ -9,7 +9,8 @@ from typing import cast
 import pytest
 
 from kbootstrap.catalog import names
-from kbootstrap.engine.prepare import Prepared, ca_files_sha256
+from kbootstrap.engine.known_pki import ca_files_sha256
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.rotate import KINDS, Step, steps
 from kbootstrap.model.pki import SERVICE_ACCOUNT, Pki
 from kbootstrap.pki import inspect, issue

@@ -7,8 +7,8 @@ from typing import cast
 import pytest
 
 from kbootstrap.engine import secrets_rotate
-from kbootstrap.engine.prepare import Prepared
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.engine.secrets_rotate import Shown, steps
 from kbootstrap.errors import CommandError, PreflightError, VerifyError
 from kbootstrap.pki.sealing import Phase

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from kbootstrap.engine import site
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.render.env import Renderer
 from kbootstrap.store import assets

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kbootstrap.engine.prepare import Prepared
-from kbootstrap.engine.run import Request
+from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.request import Request
 from kbootstrap.engine.status import status
 from kbootstrap.errors import ConnectError
 from kbootstrap.model.cluster import Host

@@ -9,7 +9,7 @@ import pytest
 
 from kbootstrap.catalog import paths
 from kbootstrap.engine import versions
-from kbootstrap.engine.prepare import Prepared
+from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import PreflightError
 from kbootstrap.model.desired import Desired
 from kbootstrap.model.pki import Pki

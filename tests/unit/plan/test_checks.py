@@ -10,9 +10,9 @@ import pytest
 
 from kbootstrap.model.cluster import HostPrep, Kubelet
 from kbootstrap.model.facts import Facts, Observed
-from kbootstrap.plan.checks import preflight
 from kbootstrap.plan.checks.finding import Context, Finding
 from kbootstrap.plan.ledger import Ledger
+from kbootstrap.plan.preflight import preflight
 from kbootstrap.testing.builders import a_cluster
 
 SPEC = a_cluster()

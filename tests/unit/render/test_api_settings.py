@@ -18,9 +18,7 @@ from kbootstrap.render.env import Renderer
 from kbootstrap.store import assets
 
 HEAD = 'cluster: lab\nkubernetes: "1.36.3"\nhosts: {masters: {m1: {address: 10.0.0.1}}, workers: {m1: {}}}\n'
-RULES = (
-    'audit: {rules: [{level: RequestResponse, resources: [{group: "", resources: [pods]}]}, {level: None, users: ["<x>"]}], max_age_days: 90}\n'
-)
+RULES = 'audit: {rules: [{level: RequestResponse, resources: [{group: "", resources: [pods]}]}, {level: None, users: ["<x>"]}], max_age_days: 90}\n'
 
 
 def loaded(folder: Path, text: str) -> ClusterSpec:

@@ -16,9 +16,10 @@ from kbootstrap.model.facts import Observed
 from kbootstrap.model.finding import Severity
 from kbootstrap.model.survey import Survey
 from kbootstrap.plan import survey
-from kbootstrap.plan.checks import CHECKS, disk_space, preflight
+from kbootstrap.plan.checks import disk_space
 from kbootstrap.plan.checks.finding import Context, Finding
 from kbootstrap.plan.ledger import Ledger
+from kbootstrap.plan.preflight import CHECKS, preflight
 from kbootstrap.testing.builders import a_cluster
 from tests.unit.plan.checks.said import facts, said
 
