@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _AGAIN: Final = "invoke cluster.up"
+_FLAGS: Final = "invoke cluster.up writes its unit anew; yours are in cluster.yml (invoke inventory.show {host}) or a drop-in (systemctl cat {unit})"
 _SHOW: Final = "On {host}: journalctl -u {unit} -n 50"
 
 
@@ -36,10 +37,10 @@ ROWS: Final = (
     _row("address", rf"listen \w+ {_ADDRESS}: bind: cannot assign requested address", "the host has no address {address}, on which it is to listen",
          "On {host}: ip -4 address; compare with address: in cluster.yml"),
     _row("flag", r"unknown (?:shorthand )?flag: '?(?P<flag>-[\w-]+)|flag provided but not defined: (?P<single>-\S+)",
-         "it does not know the flag {flag}", f"{_AGAIN} writes its unit anew; a flag of your own is in cluster.yml: invoke inventory.show {{host}}"),
+         "it does not know the flag {flag}", _FLAGS),
     _row("flag-value", r"invalid (?:argument|value) (?P<value>\"[^\"]*\") for (?:\"?-\S*, )?\"?(?:flag )?(?P<flag>-[\w-]+)",
          "it refuses the value {value} of its flag {flag}",
-         f"{_AGAIN} writes its unit anew; a value of your own is in cluster.yml: invoke inventory.show {{host}}"),
+         _FLAGS),
     _row("gate", r"(?:unrecognized feature gate: |cannot set feature gate )(?P<gate>\w+)",
          "its version has no feature gate {gate} that could be set: a gate goes some versions after it became a matter of course",
          "Take it out of extra_args: in cluster.yml; invoke inventory.show {host} tells where it stands"),

@@ -138,7 +138,7 @@ def certificate(output: str, now: datetime) -> Certificate | None:
         try:
             found.append(Certificate(path=path, days_left=round(describe(pem).days_left(now), 2)))
         except PkiError:
-            found.append(Certificate(path=path, days_left=-1.0))
+            found.append(Certificate(path=path, days_left=-1.0, readable=False))
     return min(found, key=lambda each: each.days_left, default=None)
 
 

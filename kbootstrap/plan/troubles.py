@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from kbootstrap.errors import counted
 from kbootstrap.model.cluster import ClusterSpec, Host
 from kbootstrap.model.facts import Observed
 from kbootstrap.plan.checks.finding import Context
@@ -45,8 +46,11 @@ def _of_host(host: HostState) -> Iterator[Trouble]:
             yield Trouble(id="disk", where=host.name, what=what, hint=hint, warning=used < _DISK_GRAVE_PERCENT)
     if host.certificate is not None and host.certificate.days_left < CERTIFICATE_SOON_D:
         left = host.certificate.days_left
-        what = f"{host.certificate.path} {'expired' if left <= 0 else 'expires'} {abs(left):.0f} days {'ago' if left <= 0 else 'from now'}"
-        yield Trouble(id="certificate", where=host.name, what=what, hint="invoke cluster.up issues what is about to expire.", warning=left > 0)
+        days = counted(round(abs(left)), "day")
+        what = f"expired {days} ago" if left <= 0 else f"expires {days} from now"
+        what = f"{host.certificate.path} {what if host.certificate.readable else 'holds no readable certificate'}"
+        hint = "invoke cluster.up issues what is about to expire." if host.certificate.readable else "invoke cluster.up brings the right one."
+        yield Trouble(id="certificate", where=host.name, what=what, hint=hint, warning=left > 0)
 
 
 def _opened(spec: ClusterSpec, host: Host, observed: Observed) -> Iterator[Trouble]:

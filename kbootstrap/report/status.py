@@ -63,10 +63,11 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """The certificate of a host that expires first."""
+    """The certificate of a host that expires first; one that cannot be read counts as expired."""
 
     path: str
     days_left: float
+    readable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ SOFT_S = 60  # how long a gate waits for what it does not insist on
 AUTOPSY = """\
 echo "{label}: $out" | tail -n 4
 for u in {units}; do
-  systemctl show -p Id,ActiveState,SubState,Result,NRestarts --value "$u" | tr '\\n' ' '; echo
+  echo "$u $(systemctl show -p ActiveState,SubState,Result,NRestarts "$u" | tr '\\n' ' ')"
 done
 """
 """What a gate says when its condition does not come true: ``$out``, then each unit's state."""
