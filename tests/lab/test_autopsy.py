@@ -120,7 +120,7 @@ def up(cluster: Cluster) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, cwd=place, env=environment, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
 
 
-@pytest.mark.parametrize("failure", [pytest.param(each, id=each.name, marks=pytest.mark.long(seconds=60)) for each in FAILURES])
+@pytest.mark.parametrize("failure", [pytest.param(each, id=each.name, marks=pytest.mark.long(seconds=75)) for each in FAILURES])
 def test_a_failure_is_told_with_its_cause_and_kept_whole_in_one_file(own: Cluster, failure: Failure) -> None:
     host = own.lab.host(failure.host)
 
