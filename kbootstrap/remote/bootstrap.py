@@ -16,6 +16,8 @@ from typing import Final
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # sudo's secure_path may lack /usr/local/bin
 HEARTBEAT: Final = b"\0"
 HEARTBEAT_S: Final = 2
+LONG_S: Final = 3600.0  # who may run longer than this only waits (a lock): a thousand of them, looked at every two seconds, would keep a machine busy
+LONG_HEARTBEAT_S: Final = 30
 CUT_SHORT: Final = 113  # exit code of a program that did not arrive whole
 
 _PRELUDE: Final = r"""(
@@ -72,9 +74,15 @@ def wrap(program: str, *, marker: str, deadline_s: float) -> bytes:
     """
     if "\0" in program:
         raise ValueError("a program must not hold NUL")
-    beats = math.ceil(deadline_s / HEARTBEAT_S) + 5  # a little after our own deadline, which gives the better message
-    text = _PRELUDE % {"beats": beats, "period": HEARTBEAT_S} + program + _END % {"marker": marker}
+    period_s = heartbeat_s(deadline_s)
+    beats = math.ceil(deadline_s / period_s) + 5  # a little after our own deadline, which gives the better message
+    text = _PRELUDE % {"beats": beats, "period": period_s} + program + _END % {"marker": marker}
     return text.encode()
+
+
+def heartbeat_s(deadline_s: float) -> int:
+    """How often a program of that deadline shows that somebody still listens."""
+    return HEARTBEAT_S if deadline_s <= LONG_S else LONG_HEARTBEAT_S
 
 
 def command(*, length: int, marker: str, privilege: Privilege) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from kbootstrap.errors import CommandError, ConnectError, PrivilegeError
-from kbootstrap.remote.bootstrap import CUT_SHORT, HEARTBEAT, why_not_started
+from kbootstrap.remote.bootstrap import CUT_SHORT, HEARTBEAT, heartbeat_s, why_not_started
 from kbootstrap.remote.connection import Finished
 
 STDERR_KEPT: Final = 64 * 1024
@@ -63,6 +63,7 @@ class Program:
         self._order = order
         self._end_at = time.monotonic() + order.deadline_s
         self._active_at = time.monotonic()
+        self._look_s = heartbeat_s(order.deadline_s) / 2  # for an end that leaves the output open
         self._out = bytearray()  # before the marker line has been seen
         self._ready = False
         self._stderr = bytearray()
@@ -139,7 +140,7 @@ class Program:
 
     def _arrived(self, until: float) -> bytes | None:
         """The next piece of stdout (empty on a time out), None at the end; stderr is kept aside."""
-        arrived = self._pipe.read(max(0.0, min(until - time.monotonic(), 1.0)))
+        arrived = self._pipe.read(max(0.0, min(until - time.monotonic(), self._look_s)))
         if arrived is None:
             return None
         out, err = arrived

@@ -84,7 +84,7 @@ class Transport(paramiko.Transport):
 
     _preferred_ciphers = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
     _preferred_macs = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")
-    _active_check_timeout = 1.0  # closing wakes the reader (QuickSocket), so it need not look ten times a second
+    _active_check_timeout = 2.5  # closing wakes the reader (QuickSocket), so it need not look ten times a second; half of KEEPALIVE_S
 
     def __init__(self, sock: Any, *, host_key_algorithms: tuple[str, ...]) -> None:
         super().__init__(sock, default_window_size=WINDOW_BYTES, default_max_packet_size=PACKET_BYTES, packetizer_class=_Packetizer)

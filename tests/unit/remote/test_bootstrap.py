@@ -55,3 +55,9 @@ def test_why_no_shell_started(said: str, message: str) -> None:
     what, hint = bootstrap.why_not_started(said, user="kb")
     assert what == message
     assert hint
+
+
+def test_who_only_waits_is_looked_at_seldom() -> None:
+    short, day = (bootstrap.wrap("true", marker="kb-1", deadline_s=deadline_s).decode() for deadline_s in (60, 24 * 3600.0))
+    assert f"sleep {bootstrap.HEARTBEAT_S} " in short
+    assert f"sleep {bootstrap.LONG_HEARTBEAT_S} " in day
