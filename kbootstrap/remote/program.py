@@ -63,7 +63,7 @@ class Program:
         self._order = order
         self._end_at = time.monotonic() + order.deadline_s
         self._active_at = time.monotonic()
-        self._look_s = heartbeat_s(order.deadline_s) / 2  # for an end that leaves the output open
+        self._look_s = min(heartbeat_s(order.deadline_s) / 2, 5.0)  # for an end that leaves the output open
         self._out = bytearray()  # before the marker line has been seen
         self._ready = False
         self._stderr = bytearray()
