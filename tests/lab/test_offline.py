@@ -30,7 +30,7 @@ table inet kbwatch {{
   chain out {{
     type filter hook output priority raw; policy accept;
     ip daddr {{ {inner} }} counter name hosts accept
-    ip daddr 127.0.0.0/8 accept
+    ip daddr {{ 127.0.0.0/8, 224.0.0.0/4 }} accept comment "the kernel itself tells of its multicast groups"
     meta nfproto ipv4 add @others {{ ip daddr }} drop
   }}
   chain pods {{
@@ -43,7 +43,7 @@ table inet kbwatch {{
 RULES
 """
 OTHERS = "nft list set inet kbwatch others | sed -n 's/.*elements = //p'"
-CLUSTER_NETWORKS = "10.244.0.0/16, 10.96.0.0/16, 224.0.0.0/4"
+CLUSTER_NETWORKS = "10.244.0.0/16, 10.96.0.0/16"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
