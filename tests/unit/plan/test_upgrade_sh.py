@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from kbootstrap.catalog import paths
+from kbootstrap.model.desired import Desired, Wanted
 from kbootstrap.model.plan import Action, Change, HostPlan
-from kbootstrap.model.resource import File
+from kbootstrap.model.resource import Binary, Blob, File
 from kbootstrap.plan import upgrade_sh
 from kbootstrap.plan.upgrade import Turn
 from kbootstrap.report.upgrade import Rollout, Row, Step
@@ -77,6 +78,21 @@ def test_what_is_kept_is_what_was_there_before_the_first_run(tmp_path: Path, mon
     assert (program.read_text(), program.stat().st_mode & 0o777) == ("old", 0o755)
     assert not made.exists()
     assert not kept.exists()
+
+
+def test_a_program_that_is_installed_is_tried_and_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Units record the ctime of what they were started from: another one would restart them."""
+    monkeypatch.setattr(paths, "BLOBS", str(tmp_path / "blobs"))
+    program = tmp_path / "kubelet"
+    program.write_text('#!/bin/sh\necho "Flag $1 has been deprecated, x" >&2\n')
+    program.chmod(0o755)
+    before = program.stat().st_ctime_ns
+    binary = Binary(name=str(program), blob=Blob(sha256="a" * 64, size=1, path=program))
+    desired = Desired(hosts={"m1": {"WORKERS": Wanted(resources=(binary,))}})
+    text = upgrade_sh.try_flags(desired, "m1", {"kubelet": ["--a=b"]})
+    said = subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=True).stdout
+    assert upgrade_sh.flags_told("m1", said, "1.36.1") == ([], ["kubelet --a=b is deprecated in 1.36.1: x"])
+    assert program.stat().st_ctime_ns == before
 
 
 def test_the_way_is_shown_in_its_order() -> None:
