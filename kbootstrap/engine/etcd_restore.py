@@ -94,7 +94,7 @@ def work(request: Request, prepared: Prepared, pool: Pool, checked: Checked, ask
         if quorum and len(done) == len(found) and not asked.replace:
             return Outcome(restore=target, applied=False, already=max(done))
         if quorum and not asked.replace:
-            hint = "All that was written since would be lost. If that is meant: --replace. For a single member: invoke node.replace."
+            hint = "All that was written since would be lost. If that is meant: --replace. A single member whose data is lost: invoke cluster.up."
             raise PreflightError("etcd has a quorum: there is nothing to recover; nothing was changed", hint=hint)
         if not asked.replace:
             refuse.others_begun(found)
