@@ -76,7 +76,10 @@ def _under_way(prepared: Prepared, pool: Pool) -> Path | None:
 
 def _refuse_quorum(prepared: Prepared, pool: Pool) -> None:
     if etcd_refuse.quorum(prepared, pool):
-        raise PreflightError("etcd has a quorum: there is nothing to recover", hint="A single member whose data is lost: invoke cluster.up; its host too: invoke node.replace.")
+        raise PreflightError(
+            "etcd has a quorum: there is nothing to recover",
+            hint="A single member whose data is lost: invoke cluster.up; its host too: invoke node.replace.",
+        )
 
 
 def _choose(prepared: Prepared, pool: Pool) -> Survivor:
