@@ -13,7 +13,8 @@ from typing import Final
 
 from kbootstrap.catalog import ports
 from kbootstrap.catalog.ports import Hook, Port, Source
-from kbootstrap.model.cluster import ClusterSpec, Host, Role
+from kbootstrap.model.cluster import ClusterSpec
+from kbootstrap.model.host import Host, Role
 from kbootstrap.model.reach import Pair
 from kbootstrap.model.same import Same
 

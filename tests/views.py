@@ -9,8 +9,9 @@ from ipaddress import IPv4Address
 
 from kbootstrap import topology
 from kbootstrap.engine import report
-from kbootstrap.model.cluster import ClusterSpec, Role
+from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.model.finding import Finding
+from kbootstrap.model.host import Role
 from kbootstrap.model.reach import Cause, Pair, Proof, Verdict
 from kbootstrap.report.html import reach
 from kbootstrap.report.html.view import Network, View

@@ -12,8 +12,8 @@ from kbootstrap.catalog import names, paths
 from kbootstrap.engine.prepare import prepare
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.lab import LabHost
-from kbootstrap.model.cluster import Role
 from kbootstrap.model.events import silent
+from kbootstrap.model.host import Role
 from kbootstrap.model.resource import Binary, ContainerImage, Directory, File, Resource, Service, Sysctl, User
 from kbootstrap.pki import issue
 from kbootstrap.plan import etcd_members_sh

@@ -8,9 +8,9 @@ from typing import Any
 from kbootstrap.engine import bindings, cluster, health
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import ApplyError
-from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Listener, Note, StageFinished, StageStarted
 from kbootstrap.model.facts import Observed
+from kbootstrap.model.host import Host
 from kbootstrap.model.plan import CLUSTER, Plan
 from kbootstrap.model.report import Result
 from kbootstrap.model.resource import Node

@@ -13,9 +13,10 @@ from kbootstrap.catalog import paths
 from kbootstrap.engine import confirm
 from kbootstrap.engine.push import AGAIN, Push
 from kbootstrap.errors import ApplyError, KbError, Problem, counted
-from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.model.events import ChangeFinished, ChangeStarted, Listener, StageFinished, StageStarted
 from kbootstrap.model.facts import Observed
+from kbootstrap.model.host import Host
 from kbootstrap.model.plan import CLUSTER, Action, Change, Gate, HostPlan, Plan, Stage
 from kbootstrap.model.resource import File
 from kbootstrap.plan import batch

@@ -13,7 +13,7 @@ from kbootstrap.catalog import names
 from kbootstrap.engine import cluster
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import PkiError
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.model.plan import CLUSTER, Change, Plan
 from kbootstrap.pki import issue
 from kbootstrap.remote.connection import Connection

@@ -15,7 +15,7 @@ from kbootstrap.engine.request import Request
 from kbootstrap.engine.serving import served
 from kbootstrap.errors import KbError, PkiError
 from kbootstrap.model.certificate import State
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.model.pki import Pki
 from kbootstrap.pki.judge import Wanted, complete
 from kbootstrap.pki.profiles import profiles

@@ -9,7 +9,7 @@ from typing import Any
 from kbootstrap import kubeconfig
 from kbootstrap.catalog import names, paths, ports
 from kbootstrap.errors import ApplyError, CommandError
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.model.pki import KeyPair
 from kbootstrap.model.plan import Change
 from kbootstrap.model.resource import Manifest, Node

@@ -10,8 +10,9 @@ from kbootstrap.catalog import releases
 from kbootstrap.engine.prepare import roles, versions
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import KbError
-from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.model.facts import Observed
+from kbootstrap.model.host import Host
 from kbootstrap.plan import condition, facts, survey
 from kbootstrap.remote import fuse
 from kbootstrap.remote.connection import Connection

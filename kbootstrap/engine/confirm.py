@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from kbootstrap.engine.cluster import one
 from kbootstrap.errors import ApplyError, KbError
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.model.plan import Change
 from kbootstrap.model.resource import Firewall
 from kbootstrap.remote.connection import Connection

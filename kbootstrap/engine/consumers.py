@@ -12,8 +12,8 @@ from kbootstrap.catalog import names, paths
 from kbootstrap.engine import api, cluster
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import ApplyError
-from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Listener, Note
+from kbootstrap.model.host import Host
 from kbootstrap.model.pki import SERVICE_ACCOUNT
 from kbootstrap.plan import consumers
 from kbootstrap.plan.checks.gates import kubectl

@@ -8,8 +8,9 @@ from kbootstrap import inventory
 from kbootstrap.engine import offline
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import UsageError
-from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.model.desired import Desired
+from kbootstrap.model.host import Host
 from kbootstrap.model.pki import Pki
 from kbootstrap.render.env import Renderer
 from kbootstrap.rolebook.expand import World

@@ -12,8 +12,8 @@ from kbootstrap.engine import cluster
 from kbootstrap.engine.contact import chosen, contact
 from kbootstrap.engine.request import Request
 from kbootstrap.errors import ApplyError, CommandError, KbError, PreflightError, Problem, counted
-from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import ChangeFinished, ChangeStarted, Listener
+from kbootstrap.model.host import Host
 from kbootstrap.model.plan import Change
 from kbootstrap.plan import ledger as ledger_of
 from kbootstrap.plan.leaving import FORGET, Leaving, leave

@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from kbootstrap.engine import cluster, etcd_status
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import ApplyError, PreflightError, Problem
-from kbootstrap.model.cluster import Host
 from kbootstrap.model.facts import Observed
+from kbootstrap.model.host import Host
 from kbootstrap.model.plan import Plan
 from kbootstrap.plan import etcd_members as words
 from kbootstrap.plan import etcd_members_sh as texts

@@ -16,8 +16,8 @@ from kbootstrap.engine.etcd_snapshot import Taken
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
 from kbootstrap.errors import KbError, PreflightError
-from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Note
+from kbootstrap.model.host import Host
 from kbootstrap.plan import etcd_restore as words
 from kbootstrap.plan import etcd_snapshot_sh
 from kbootstrap.plan import etcd_status as asking

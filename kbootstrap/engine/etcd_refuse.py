@@ -9,7 +9,7 @@ from kbootstrap.engine import cluster, etcd, etcd_status
 from kbootstrap.engine.etcd_snapshot import fingerprints
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import ApplyError, ConnectError, PreflightError, Problem
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.model.sealing import SealKey
 from kbootstrap.model.snapshot import Snapshot
 from kbootstrap.pki.sealing import Phase, phase

@@ -22,8 +22,8 @@ from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.push import Push
 from kbootstrap.engine.request import Request
 from kbootstrap.errors import ApplyError, PreflightError, Problem, VerifyError
-from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Note, StageFinished, StageStarted
+from kbootstrap.model.host import Host
 from kbootstrap.model.plan import Action
 from kbootstrap.model.report import Result
 from kbootstrap.model.resource import Blob, File

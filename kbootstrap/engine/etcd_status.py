@@ -11,7 +11,7 @@ from kbootstrap.engine.contact import contact
 from kbootstrap.engine.etcd import LOOPBACK
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import KbError
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.plan import etcd_status as words
 from kbootstrap.remote import fuse, http
 from kbootstrap.remote.connection import Connection

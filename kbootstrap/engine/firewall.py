@@ -18,9 +18,9 @@ from kbootstrap.engine.prepare import roles
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
 from kbootstrap.errors import ApplyError, PreflightError, Problem
-from kbootstrap.model.cluster import Host
 from kbootstrap.model.desired import Desired, Wanted
 from kbootstrap.model.facts import Observed
+from kbootstrap.model.host import Host
 from kbootstrap.model.plan import Plan
 from kbootstrap.model.resource import Package
 from kbootstrap.plan import build

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from kbootstrap.engine.apply import Applying, send
 from kbootstrap.errors import ApplyError, KbError
-from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import StageFinished
 from kbootstrap.model.facts import Observed
+from kbootstrap.model.host import Host
 from kbootstrap.model.plan import CLUSTER, Change, Gate, HostPlan, Stage
 from kbootstrap.model.resource import Binary, ContainerImage, Service
 from kbootstrap.plan import batch

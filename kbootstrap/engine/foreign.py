@@ -12,7 +12,7 @@ from kbootstrap.engine import cluster, down
 from kbootstrap.engine.contact import chosen, contact
 from kbootstrap.engine.request import Request
 from kbootstrap.errors import ApplyError, CommandError, KbError, Problem
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.plan import foreign
 from kbootstrap.plan.foreign import Remain
 from kbootstrap.plan.leaving import leave

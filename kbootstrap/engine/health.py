@@ -11,7 +11,7 @@ from kbootstrap.engine import cluster
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.serving import served
 from kbootstrap.errors import KbError
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.model.report import Result
 from kbootstrap.pki.inspect import fingerprint
 from kbootstrap.plan import serving

@@ -16,7 +16,8 @@ from typing import Final
 
 from kbootstrap.catalog import ports as catalog
 from kbootstrap.errors import CommandError, ConnectError, KbError
-from kbootstrap.model.cluster import ClusterSpec, Host, Plugin
+from kbootstrap.model.cluster import ClusterSpec, Plugin
+from kbootstrap.model.host import Host
 from kbootstrap.model.reach import Pair, Proof
 from kbootstrap.probe import binary, judge, talk
 from kbootstrap.probe.talk import Dial, Hello, Reply

@@ -14,7 +14,7 @@ from kbootstrap import inventory
 from kbootstrap.engine import etcd_snapshot
 from kbootstrap.engine.request import Request
 from kbootstrap.errors import InventoryError, PkiError
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.store import backup, files, lock, pki_dir, snapshots, state, vault
 from kbootstrap.store.folder import Folder
 

@@ -10,7 +10,8 @@ from kbootstrap.engine.contact import contact
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
 from kbootstrap.errors import KbError, UsageError
-from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.cluster import ClusterSpec
+from kbootstrap.model.host import Host
 from kbootstrap.plan.node_drain import DEADLINE_S, Seen
 from kbootstrap.remote.pool import Pool
 from kbootstrap.store.lock import hold

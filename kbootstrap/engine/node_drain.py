@@ -12,8 +12,8 @@ from functools import partial
 from kbootstrap.engine import api, cluster
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import ApplyError, CommandError, ConnectError, KbError, PreflightError, Problem
-from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Listener, Note, StageFinished, StageStarted
+from kbootstrap.model.host import Host
 from kbootstrap.plan import node_drain as words
 from kbootstrap.plan.node_drain import DEADLINE_S, Seen
 from kbootstrap.remote.pool import Pool

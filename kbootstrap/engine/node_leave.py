@@ -17,8 +17,8 @@ from kbootstrap.engine.node_asked import Asked
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
 from kbootstrap.errors import ApplyError, AuthError, ConnectError, HostKeyError, KbError, LockError, PreflightError, PrivilegeError, Problem
-from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import StageFinished, StageStarted
+from kbootstrap.model.host import Host
 from kbootstrap.plan import node_leave as words
 from kbootstrap.plan.ledger import Ledger, stranger
 from kbootstrap.plan.node_drain import Seen

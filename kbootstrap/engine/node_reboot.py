@@ -16,8 +16,8 @@ from kbootstrap.engine.node_asked import Asked, named
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
 from kbootstrap.errors import ApplyError, ConnectError, HostKeyError, KbError, PreflightError, Problem, UsageError
-from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Note, StageFinished, StageStarted
+from kbootstrap.model.host import Host
 from kbootstrap.plan import node_reboot as words
 from kbootstrap.plan.checks.gates import move_leader
 from kbootstrap.plan.ledger import Ledger

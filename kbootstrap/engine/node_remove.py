@@ -12,7 +12,7 @@ from kbootstrap.errors import UsageError
 from kbootstrap.inventory import edit
 from kbootstrap.inventory.loading import read
 from kbootstrap.inventory.removing import without
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.remote import hostkeys
 from kbootstrap.store import inventory_files
 from kbootstrap.store.folder import Folder

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 
 from kbootstrap.catalog import names
-from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.cluster import ClusterSpec
+from kbootstrap.model.host import Host
 from kbootstrap.model.resource import Node
 
 

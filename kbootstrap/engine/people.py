@@ -22,7 +22,8 @@ from kbootstrap.errors import ApplyError, PkiError, UsageError
 from kbootstrap.kubeconfig import people
 from kbootstrap.kubeconfig.document import LISTS, named
 from kbootstrap.kubeconfig.people import Person
-from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.cluster import ClusterSpec
+from kbootstrap.model.host import Host
 from kbootstrap.model.pki import Issued, KeyPair, Pki, Profile, Usage
 from kbootstrap.model.plan import CLUSTER, Action, Change
 from kbootstrap.model.resource import Manifest

@@ -15,10 +15,10 @@ from kbootstrap.engine.known_pki import ca_files_sha256, ca_sha256, pki
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.timing import span
 from kbootstrap.errors import KbError, PreflightError, Problem, counted
-from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Listener, Note, silent
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.finding import Finding, Severity
+from kbootstrap.model.host import Host
 from kbootstrap.plan import ledger as ledger_of
 from kbootstrap.plan import survey
 from kbootstrap.plan.checks.finding import Context

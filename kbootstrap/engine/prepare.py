@@ -14,9 +14,10 @@ from kbootstrap.engine.nodes import node
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.timing import span
 from kbootstrap.errors import RoleError
-from kbootstrap.model.cluster import ClusterSpec, Host, ImageSource
+from kbootstrap.model.cluster import ClusterSpec, ImageSource
 from kbootstrap.model.desired import Desired, Wanted
 from kbootstrap.model.events import Listener
+from kbootstrap.model.host import Host
 from kbootstrap.model.pki import Issued, Pki
 from kbootstrap.model.plan import Gate
 from kbootstrap.model.resource import Blob, ContainerImage, Manifest, Resource, Service

@@ -11,8 +11,9 @@ from kbootstrap import topology
 from kbootstrap.catalog import ports
 from kbootstrap.catalog.ports import Port
 from kbootstrap.errors import CommandError, KbError
-from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.model.facts import Observed
+from kbootstrap.model.host import Host
 from kbootstrap.plan.troubles import unreached
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool

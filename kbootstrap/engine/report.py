@@ -17,8 +17,9 @@ from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
 from kbootstrap.engine.status import status
 from kbootstrap.errors import InventoryError, KbError, PkiError
-from kbootstrap.model.cluster import ClusterSpec, EndpointKind, Host
+from kbootstrap.model.cluster import ClusterSpec, EndpointKind
 from kbootstrap.model.events import Listener
+from kbootstrap.model.host import Host
 from kbootstrap.model.pki import Pki
 from kbootstrap.pki.inspect import Description, describe
 from kbootstrap.remote.pool import Pool

@@ -18,9 +18,9 @@ from kbootstrap.engine.execute import execute
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
 from kbootstrap.errors import PreflightError, Problem, RoleError
-from kbootstrap.model.cluster import Host
 from kbootstrap.model.desired import Desired, Wanted
 from kbootstrap.model.facts import Observed
+from kbootstrap.model.host import Host
 from kbootstrap.model.plan import HostPlan, Plan, Stage
 from kbootstrap.model.resource import Service
 from kbootstrap.plan import ledger as ledger_of

@@ -13,8 +13,8 @@ from kbootstrap.engine.apply import Applying, run_steps, send
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
 from kbootstrap.errors import ApplyError, ConnectError, KbError, LockError, PreflightError, Problem
-from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Note, StageFinished, StageStarted
+from kbootstrap.model.host import Host
 from kbootstrap.model.plan import Gate, HostPlan, Plan
 from kbootstrap.plan import causes
 from kbootstrap.plan import upgrade_sh as words

@@ -18,8 +18,8 @@ from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
 from kbootstrap.engine.rotate import Step, lines
 from kbootstrap.errors import ApplyError, CommandError, PreflightError, Problem, VerifyError, counted
-from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Note, StageFinished, StageStarted
+from kbootstrap.model.host import Host
 from kbootstrap.model.pki import Pki
 from kbootstrap.model.report import Result
 from kbootstrap.pki import sealing

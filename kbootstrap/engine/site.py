@@ -12,7 +12,7 @@ from kbootstrap.catalog import names
 from kbootstrap.engine import cluster
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import ApplyError, CommandError, KbError
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.plan import manifests
 from kbootstrap.plan.checks.gates import kubectl
 from kbootstrap.remote.pool import Pool

@@ -11,8 +11,9 @@ from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.reached import reached
 from kbootstrap.engine.request import Request
 from kbootstrap.errors import KbError
-from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.model.facts import Observed
+from kbootstrap.model.host import Host
 from kbootstrap.plan import condition, words
 from kbootstrap.plan import ledger as ledger_of
 from kbootstrap.plan.checks.finding import Context

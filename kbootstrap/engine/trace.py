@@ -13,7 +13,8 @@ from ipaddress import IPv4Address
 from typing import Final
 
 from kbootstrap.errors import KbError
-from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.cluster import ClusterSpec
+from kbootstrap.model.host import Host
 from kbootstrap.model.reach import Cause, Pair, Proof, Verdict
 from kbootstrap.plan.attribution import causes, evidence, flow, places, script
 from kbootstrap.plan.attribution.evidence import Evidence

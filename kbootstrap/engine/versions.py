@@ -8,7 +8,7 @@ from kbootstrap.catalog import releases
 from kbootstrap.engine import cluster
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import CommandError, PreflightError, Problem
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.model.plan import Plan
 from kbootstrap.model.resource import Binary
 from kbootstrap.plan import skew, versions

@@ -18,8 +18,8 @@ from kbootstrap.engine import cluster, site
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.site import POD_PORT, SERVICE_PORT, Pod, Site
 from kbootstrap.errors import CommandError, KbError
-from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Listener, Note, StageFinished, StageStarted
+from kbootstrap.model.host import Host
 from kbootstrap.model.report import Result
 from kbootstrap.plan.checks.gates import kubectl
 from kbootstrap.remote import http

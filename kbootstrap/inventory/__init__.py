@@ -2,7 +2,7 @@
 
 The way of a text: document.py (tree with places) → schema.py and shape.py (types, unknown keys) → layers.py (default < cluster < group < host)
 → build.py (ClusterSpec) → rules (meaning). Nothing here writes, connects or asks; ``load`` reads the one file that it is handed.
-May import errors, catalog and model. To add a setting: the dataclass in model/cluster.py, the field in schema.py; to add a rule: one
+May import errors, catalog and model. To add a setting: the dataclass in model/cluster.py or host.py, the field in schema.py; to add a rule: one
 function in rules.py or rules_network.py and its row in ``RULES``.
 """
 

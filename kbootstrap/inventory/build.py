@@ -12,26 +12,17 @@ from kbootstrap.inventory.schema import ClusterFile
 from kbootstrap.model.cluster import (
     Artifacts,
     Audit,
-    Bastion,
     Certificates,
     ClusterSpec,
     Endpoint,
     EndpointKind,
     Etcd,
-    Firewall,
-    Host,
-    HostPrep,
-    Kubelet,
     Network,
     NodeFailure,
     PodSecurity,
     Preflight,
-    Proxy,
-    Role,
-    Runtime,
-    Ssh,
-    Sudo,
 )  # fmt: skip
+from kbootstrap.model.host import Bastion, Firewall, Host, HostPrep, Kubelet, Proxy, Role, Runtime, Ssh, Sudo
 
 DEFAULT_USER: Final = "root"
 

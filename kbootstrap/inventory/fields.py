@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, Strict
 from pydantic_core import PydanticCustomError
 
 from kbootstrap.inventory.scalars import Surprising
-from kbootstrap.model.cluster import Taint, TaintEffect
+from kbootstrap.model.host import Taint, TaintEffect
 
 LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _NAME: Final = re.compile(LABEL)

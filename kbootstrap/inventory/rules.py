@@ -14,7 +14,8 @@ from kbootstrap.inventory.finding import Finding, did_you_mean
 from kbootstrap.inventory.layers import entries, host_names, layers_of, origin
 from kbootstrap.inventory.rules_network import NETWORK_RULES
 from kbootstrap.inventory.tree import Path
-from kbootstrap.model.cluster import ArtifactSource, EndpointKind, ImageSource, ProxyMode
+from kbootstrap.model.cluster import ArtifactSource, EndpointKind, ImageSource
+from kbootstrap.model.host import ProxyMode
 
 Rule = Callable[[Draft], Iterator[Finding]]
 

@@ -1,6 +1,6 @@
 """The shape of ``cluster.yml``: every key there is, with its type. Closed: an unknown key is an error.
 
-No field has a default here: defaults are those of the dataclasses in model/cluster.py, so that they are written once. What must be present, and
+No field has a default here: defaults are those of the dataclasses in model/cluster.py and host.py, so they are written once. What must be present, and
 what values mean together, is the matter of the rules.
 """
 
@@ -24,7 +24,8 @@ from kbootstrap.inventory.sections import (
     PodSecurity,
     Preflight,
 )
-from kbootstrap.model.cluster import EndpointKind, FirewallMode, ProxyMode
+from kbootstrap.model.cluster import EndpointKind
+from kbootstrap.model.host import FirewallMode, ProxyMode
 
 Component = Literal["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"]
 

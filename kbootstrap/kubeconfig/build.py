@@ -9,7 +9,8 @@ from typing import Final
 
 from kbootstrap.catalog import names, ports
 from kbootstrap.kubeconfig.document import dump, mark
-from kbootstrap.model.cluster import ClusterSpec, EndpointKind, Host
+from kbootstrap.model.cluster import ClusterSpec, EndpointKind
+from kbootstrap.model.host import Host
 from kbootstrap.model.pki import KeyPair, Pki
 
 LOOPBACK: Final = "127.0.0.1"

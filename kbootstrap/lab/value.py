@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from kbootstrap.errors import UsageError
-from kbootstrap.model.cluster import Role
+from kbootstrap.model.host import Role
 
 NAME = re.compile(r"[a-z][a-z0-9]{0,7}")  # "kb-" + name + "-w79" must fit the 15 bytes of a network interface's name
 MAX_MASTERS, MAX_WORKERS = 9, 79

@@ -13,7 +13,8 @@ from typing import Final
 
 from kbootstrap.catalog import names, paths
 from kbootstrap.errors import InventoryError, Problem
-from kbootstrap.model.cluster import ClusterSpec, Host, Role
+from kbootstrap.model.cluster import ClusterSpec
+from kbootstrap.model.host import Host, Role
 from kbootstrap.model.pki import SERVICE_ACCOUNT, Place, Profile, Usage
 
 COMMON_NAME_MAX: Final = 64  # RFC 5280 ub-common-name; OpenSSL refuses longer ones

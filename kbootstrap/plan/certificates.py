@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from kbootstrap.errors import KbError, PkiError
 from kbootstrap.model.certificate import State
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.model.pki import SERVICE_ACCOUNT, Profile
 from kbootstrap.pki import keys
 from kbootstrap.pki.inspect import Fault, describe

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from kbootstrap.catalog import paths
 from kbootstrap.errors import PkiError
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.model.report import Cause
 from kbootstrap.pki.inspect import describe
 from kbootstrap.plan import causes, certificate_sh, facts, words

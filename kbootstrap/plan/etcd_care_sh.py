@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.plan.checks.gates import etcdctl
 
 _COMPACT: Final = r"""

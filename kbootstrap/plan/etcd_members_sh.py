@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from kbootstrap.catalog import paths
-from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.cluster import ClusterSpec
+from kbootstrap.model.host import Host
 from kbootstrap.plan.checks.gates import etcdctl
 from kbootstrap.render import etcd
 

@@ -12,9 +12,10 @@ from typing import Final
 
 from kbootstrap.catalog import paths
 from kbootstrap.errors import PreflightError
-from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.model.desired import Desired, Wanted
 from kbootstrap.model.facts import Observed
+from kbootstrap.model.host import Host
 from kbootstrap.model.plan import Action, Change, HostPlan, Plan, Stage
 from kbootstrap.plan import etcd_members_sh as texts
 from kbootstrap.plan.etcd_members import find, quorum

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from kbootstrap.catalog import names, paths
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.plan.checks.gates import etcdctl, kubectl, wait
 from kbootstrap.plan.etcd_restore import BUMP, DATA, Restore
 from kbootstrap.render import etcd

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from kbootstrap.catalog import paths
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.plan.checks.gates import etcdctl
 
 SAVING_S: Final = 3600

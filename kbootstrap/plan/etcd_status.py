@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.plan.checks.gates import etcdctl
 from kbootstrap.report.etcd import Alarm, Known, Latencies, Member
 

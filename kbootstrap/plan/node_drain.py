@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kbootstrap.errors import Problem
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.plan.checks.gates import kubectl
 from kbootstrap.resources.difference import sh
 

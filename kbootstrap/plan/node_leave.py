@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.plan.checks.gates import etcdctl, kubectl
 from kbootstrap.report.etcd import Known
 from kbootstrap.resources.difference import sh

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.model.plan import Gate
 from kbootstrap.plan.checks import gates
 from kbootstrap.plan.etcd_members import quorum

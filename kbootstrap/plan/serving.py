@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from kbootstrap.catalog import ports
-from kbootstrap.model.cluster import ClusterSpec, EndpointKind, Host
+from kbootstrap.model.cluster import ClusterSpec, EndpointKind
+from kbootstrap.model.host import Host
 from kbootstrap.model.pki import Pki
 from kbootstrap.pki.inspect import fingerprint
 

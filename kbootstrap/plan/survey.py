@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from kbootstrap.catalog import hosts, paths
-from kbootstrap.model.cluster import ClusterSpec, Host, Plugin, ProxyMode
+from kbootstrap.model.cluster import ClusterSpec, Plugin
+from kbootstrap.model.host import Host, ProxyMode
 from kbootstrap.model.sealing import FINGERPRINT
 from kbootstrap.model.survey import Link, Lookup, Room, Route, Socket, Survey
 from kbootstrap.plan.survey_sh import QUICK, SOCKETS, SYNC, THOROUGH

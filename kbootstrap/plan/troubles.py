@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from kbootstrap.errors import counted
-from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.model.facts import Observed
+from kbootstrap.model.host import Host
 from kbootstrap.plan.checks.finding import Context
 from kbootstrap.plan.preflight import preflight
 from kbootstrap.report.status import CERTIFICATE_SOON_D, DISK_FULL_PERCENT, HostState, Member, Trouble

@@ -9,8 +9,9 @@ from typing import Final
 
 from kbootstrap.catalog import paths
 from kbootstrap.errors import Problem
-from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.model.desired import Desired
+from kbootstrap.model.host import Host
 from kbootstrap.model.plan import Gate
 from kbootstrap.model.resource import Binary, File
 from kbootstrap.plan.checks.gates import AUTOPSY, kubectl

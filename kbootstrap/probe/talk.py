@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Final
 
-from kbootstrap.model.cluster import ProxyMode
+from kbootstrap.model.host import ProxyMode
 
 LIFE_S: Final = 300  # of the program, whatever else fails
 ANY: Final = IPv4Address(0)

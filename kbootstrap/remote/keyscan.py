@@ -19,7 +19,7 @@ import paramiko
 from paramiko.ssh_exception import IncompatiblePeer
 
 from kbootstrap.errors import CommandError, ConnectError
-from kbootstrap.model.cluster import Host, Ssh
+from kbootstrap.model.host import Host, Ssh
 from kbootstrap.remote import ssh, sshconfig
 from kbootstrap.remote.connection import Stream
 from kbootstrap.remote.hostkeys import fingerprint, known_name

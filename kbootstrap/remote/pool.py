@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Generic, TypeVar
 
 from kbootstrap.errors import ConnectError, KbError
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.remote.connection import Connection
 
 T = TypeVar("T")

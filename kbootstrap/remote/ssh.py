@@ -21,7 +21,7 @@ import paramiko
 from paramiko.ssh_exception import IncompatiblePeer
 
 from kbootstrap.errors import CommandError, ConnectError
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.remote import bootstrap, doors, hostkeys, login, sshconfig
 from kbootstrap.remote.bootstrap import Privilege
 from kbootstrap.remote.channel import ChannelPipe, ChannelStream

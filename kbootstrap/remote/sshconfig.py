@@ -10,7 +10,7 @@ from typing import Final
 import paramiko
 
 from kbootstrap.errors import ConnectError
-from kbootstrap.model.cluster import Ssh
+from kbootstrap.model.host import Ssh
 
 USER_CONFIG: Final = Path("~/.ssh/config")
 

@@ -7,7 +7,8 @@ from typing import Final
 
 from kbootstrap.catalog import paths
 from kbootstrap.catalog.ports import API
-from kbootstrap.model.cluster import ClusterSpec, Host, PodSecurity
+from kbootstrap.model.cluster import ClusterSpec, PodSecurity
+from kbootstrap.model.host import Host
 from kbootstrap.render import etcd, flags, tls
 from kbootstrap.render.systemd import credential
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from kbootstrap.catalog import names, paths
 from kbootstrap.catalog.ports import API
-from kbootstrap.model.cluster import ClusterSpec, Host, Plugin
+from kbootstrap.model.cluster import ClusterSpec, Plugin
+from kbootstrap.model.host import Host
 from kbootstrap.render import apiserver, controller_manager, coredns, endpoint, etcd, kubelet, network, proxy, scheduler, timing
 
 

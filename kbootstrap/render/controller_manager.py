@@ -6,7 +6,8 @@ from typing import Final
 
 from kbootstrap.catalog import paths
 from kbootstrap.catalog.ports import CONTROLLER_MANAGER
-from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.cluster import ClusterSpec
+from kbootstrap.model.host import Host
 from kbootstrap.render import controllers, flags
 from kbootstrap.render.systemd import credential
 

@@ -6,7 +6,8 @@ from typing import Final
 
 from kbootstrap.catalog import paths
 from kbootstrap.catalog.ports import ETCD_CLIENT, ETCD_METRICS, ETCD_PEER
-from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.cluster import ClusterSpec
+from kbootstrap.model.host import Host
 from kbootstrap.render import flags, tls
 from kbootstrap.render.versions import at_least
 

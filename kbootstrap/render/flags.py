@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 
 
 def arguments(component: str, ours: Mapping[str, object], host: Host) -> tuple[str, ...]:

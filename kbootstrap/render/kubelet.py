@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from kbootstrap.catalog import names, paths
 from kbootstrap.catalog.ports import KUBELET, KUBELET_HEALTH
-from kbootstrap.model.cluster import ClusterSpec, Host, Taint, TaintEffect
+from kbootstrap.model.cluster import ClusterSpec
+from kbootstrap.model.host import Host, Taint, TaintEffect
 from kbootstrap.render import flags, tls
 from kbootstrap.render.documents import merged
 

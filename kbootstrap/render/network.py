@@ -9,7 +9,8 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Final
 
 from kbootstrap.catalog.ports import VXLAN
-from kbootstrap.model.cluster import ClusterSpec, Host, Plugin
+from kbootstrap.model.cluster import ClusterSpec, Plugin
+from kbootstrap.model.host import Host
 from kbootstrap.model.same import Same
 
 BRIDGE: Final = "kb0"

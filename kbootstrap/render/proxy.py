@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from kbootstrap.catalog import paths
 from kbootstrap.catalog.ports import PROXY_HEALTH, PROXY_METRICS
-from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.cluster import ClusterSpec
+from kbootstrap.model.host import Host
 from kbootstrap.render import flags
 from kbootstrap.render.documents import merged
 

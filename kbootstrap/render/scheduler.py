@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from kbootstrap.catalog.ports import SCHEDULER
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.render import controllers, flags
 
 COMPONENT: Final = "kube-scheduler"

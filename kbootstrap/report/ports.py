@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from kbootstrap.catalog.ports import Port
 from kbootstrap.errors import Problem, counted
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.model.reach import Pair, Proof, Verdict
 
 NAMED: Final = 6  # hosts in a line; the others are counted

@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Final
 
 from kbootstrap.catalog import names, paths
-from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.cluster import ClusterSpec
+from kbootstrap.model.host import Host
 from kbootstrap.model.pki import SERVICE_ACCOUNT
 from kbootstrap.model.resource import File
 from kbootstrap.pki.profiles import KUBECONFIGS, PLACES

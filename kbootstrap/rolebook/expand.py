@@ -10,7 +10,8 @@ from ipaddress import IPv4Network
 from kbootstrap import kubeconfig
 from kbootstrap.catalog import names, paths
 from kbootstrap.errors import RoleError
-from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.cluster import ClusterSpec
+from kbootstrap.model.host import Host
 from kbootstrap.model.pki import KeyPair, Pki, Place
 from kbootstrap.model.resource import (
     Binary,

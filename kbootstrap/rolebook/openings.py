@@ -6,8 +6,9 @@ from functools import lru_cache
 from typing import Final
 
 from kbootstrap import topology
-from kbootstrap.model import cluster as model
-from kbootstrap.model.cluster import ClusterSpec, Host, Plugin, ProxyMode
+from kbootstrap.model import host as model
+from kbootstrap.model.cluster import ClusterSpec, Plugin
+from kbootstrap.model.host import Host, ProxyMode
 from kbootstrap.model.resource import Allow, Firewall
 from kbootstrap.model.same import Same
 

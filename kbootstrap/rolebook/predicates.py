@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from kbootstrap.model.cluster import ClusterSpec, EndpointKind, Host, Plugin
+from kbootstrap.model.cluster import ClusterSpec, EndpointKind, Plugin
+from kbootstrap.model.host import Host
 
 Predicate = Callable[[ClusterSpec, Host], bool]
 

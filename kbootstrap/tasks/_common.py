@@ -20,7 +20,7 @@ from typing import Any, Final, NoReturn, ParamSpec, TypeVar
 from invoke.exceptions import Exit
 
 from kbootstrap.errors import InventoryError, KbError, PrivilegeError, UsageError
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.store import lock
 from kbootstrap.store.folder import Folder
 from kbootstrap.tasks import _forks, _passphrase, _timings

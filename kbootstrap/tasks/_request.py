@@ -11,8 +11,8 @@ from kbootstrap.engine import offline
 from kbootstrap.engine.request import Request
 from kbootstrap.engine.timing import span
 from kbootstrap.errors import ConnectError, KbError, Problem, VerifyError
-from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import Note, silent
+from kbootstrap.model.host import Host
 from kbootstrap.model.plan import Plan
 from kbootstrap.model.report import Result
 from kbootstrap.remote.connection import Connection

@@ -13,7 +13,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from kbootstrap.model.cluster import ClusterSpec, Host, KeyType, Network, Role, Ssh
+from kbootstrap.model.cluster import ClusterSpec, KeyType, Network
+from kbootstrap.model.host import Host, Role, Ssh
 from kbootstrap.model.pki import Pki
 from kbootstrap.pki import issue
 from kbootstrap.pki.profiles import profiles

@@ -8,7 +8,8 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
-from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.cluster import ClusterSpec
+from kbootstrap.model.host import Host
 from kbootstrap.render.context import Inputs, view
 from kbootstrap.render.env import Renderer
 

@@ -15,7 +15,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from kbootstrap.catalog import paths
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.pki import locked
 from kbootstrap.remote.connection import Connection, Stream
 

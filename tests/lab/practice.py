@@ -12,7 +12,7 @@ from kbootstrap import inventory
 from kbootstrap import lab as labs
 from kbootstrap.catalog import ports
 from kbootstrap.engine import trace
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.model.reach import Pair, Proof, Verdict
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool

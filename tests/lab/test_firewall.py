@@ -22,8 +22,9 @@ from kbootstrap.engine import confirm, firewall, ports
 from kbootstrap.engine.contact import contact
 from kbootstrap.engine.down import down
 from kbootstrap.errors import ApplyError, KbError
-from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.model.events import silent
+from kbootstrap.model.host import Host
 from kbootstrap.model.resource import Firewall
 from kbootstrap.report import ports as report
 from kbootstrap.resources.firewall import script

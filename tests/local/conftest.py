@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from kbootstrap.model.cluster import Bastion, Host, Role, Ssh, Sudo
+from kbootstrap.model.host import Bastion, Host, Role, Ssh, Sudo
 
 SSHD = "/usr/sbin/sshd"
 

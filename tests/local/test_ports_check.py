@@ -16,8 +16,9 @@ from kbootstrap.catalog.ports import API
 from kbootstrap.engine import ports, trace
 from kbootstrap.engine.listeners import listeners
 from kbootstrap.errors import ConnectError, PreflightError
-from kbootstrap.model.cluster import ClusterSpec, Host, Preflight
+from kbootstrap.model.cluster import ClusterSpec, Preflight
 from kbootstrap.model.events import Event, Note, silent
+from kbootstrap.model.host import Host
 from kbootstrap.model.reach import Verdict
 from kbootstrap.probe import talk
 from kbootstrap.remote.connection import Connection

@@ -37,7 +37,7 @@ import ipaddress, os, subprocess, sys, time
 from pathlib import Path
 import kbootstrap.remote.transport as transport
 from kbootstrap.errors import KbError
-from kbootstrap.model.cluster import Host, Role, Ssh
+from kbootstrap.model.host import Host, Role, Ssh
 transport.SILENT_DEAD_S, transport.KEEPALIVE_S = 2, 1
 from kbootstrap.remote import ssh
 ssh.KEEPALIVE_S = 1

@@ -117,7 +117,7 @@ def test_a_host_that_says_nothing(connections: list[Connection], monkeypatch: py
 HOLDER = """
 import ipaddress, json, sys, time
 from pathlib import Path
-from kbootstrap.model.cluster import Host, Role, Ssh
+from kbootstrap.model.host import Host, Role, Ssh
 from kbootstrap.remote import lock, ssh
 port, key, known, where = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
 lock.LOCK, lock.OWNER = f"{where}/lock", f"{where}/lock.owner"

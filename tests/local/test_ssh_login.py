@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from kbootstrap.errors import AuthError, ConnectError, HostKeyError
-from kbootstrap.model.cluster import Bastion
+from kbootstrap.model.host import Bastion
 from kbootstrap.remote import ssh
 
 pytestmark = pytest.mark.usefixtures("no_agent")

@@ -12,7 +12,7 @@ import pytest
 
 from bench.servers import Farm, hosts
 from kbootstrap.errors import ConnectError
-from kbootstrap.model.cluster import Host, Role, Ssh
+from kbootstrap.model.host import Host, Role, Ssh
 from kbootstrap.remote import ssh
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from kbootstrap.errors import PrivilegeError
-from kbootstrap.model.cluster import Sudo
+from kbootstrap.model.host import Sudo
 from kbootstrap.remote import ssh
 from kbootstrap.remote.ssh import SshConnection
 from tests.processes import gone

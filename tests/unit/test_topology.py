@@ -10,7 +10,8 @@ import pytest
 from kbootstrap import topology
 from kbootstrap.catalog import ports
 from kbootstrap.catalog.ports import Hook
-from kbootstrap.model.cluster import ClusterSpec, Network, Plugin, Role
+from kbootstrap.model.cluster import ClusterSpec, Network, Plugin
+from kbootstrap.model.host import Role
 from kbootstrap.testing.builders import a_cluster, a_host
 from kbootstrap.topology import ANYWHERE
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass, field
 
 from kbootstrap.errors import KbError
-from kbootstrap.model.cluster import ClusterSpec, Host
+from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.model.facts import Facts, Observed
 from kbootstrap.model.finding import Finding
+from kbootstrap.model.host import Host
 from kbootstrap.model.sealing import Sealing
 from kbootstrap.model.survey import Survey
 from kbootstrap.plan.ledger import Ledger

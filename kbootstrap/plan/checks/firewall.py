@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from kbootstrap.model.cluster import FirewallMode
+from kbootstrap.model.host import FirewallMode
 from kbootstrap.plan.checks.finding import Context, Finding
 from kbootstrap.resources import firewall
 from kbootstrap.resources.firewall.look import Seen

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from kbootstrap.catalog import paths, ports
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.model.plan import Gate
 
 SOFT_S = 60  # how long a gate waits for what it does not insist on

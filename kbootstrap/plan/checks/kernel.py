@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from kbootstrap.model.cluster import ProxyMode
+from kbootstrap.model.host import ProxyMode
 from kbootstrap.plan.checks.finding import Context, Finding
 
 OLDEST = (5, 4)

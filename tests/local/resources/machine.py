@@ -16,10 +16,10 @@ from kbootstrap.catalog import paths
 from kbootstrap.engine import gather
 from kbootstrap.engine.apply import Applying, apply, ledgers, raise_together, write_ledger
 from kbootstrap.engine.push import Push
-from kbootstrap.model.cluster import Role
 from kbootstrap.model.desired import Desired, Wanted
 from kbootstrap.model.events import Event
 from kbootstrap.model.facts import Facts, Observed
+from kbootstrap.model.host import Role
 from kbootstrap.model.plan import Change, Plan
 from kbootstrap.model.resource import Resource
 from kbootstrap.plan import build

@@ -11,7 +11,7 @@ import yaml
 from kbootstrap.engine import autopsy
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import ApplyError, ConnectError, LockError, PreflightError, Problem, VerifyError
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
 from kbootstrap.store import autopsies

@@ -16,9 +16,9 @@ from kbootstrap.engine.node_leave import Leaving, Wish
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
 from kbootstrap.errors import ApplyError, AuthError, ConnectError, HostKeyError, KbError, PreflightError, UsageError
-from kbootstrap.model.cluster import Host
 from kbootstrap.model.desired import Desired
 from kbootstrap.model.events import silent
+from kbootstrap.model.host import Host
 from kbootstrap.model.pki import Pki
 from kbootstrap.plan.ledger import Ledger
 from kbootstrap.plan.node_drain import CORDONED_BY

@@ -12,10 +12,11 @@ from kbootstrap.engine import api, preflight, run
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
 from kbootstrap.errors import ConnectError, PreflightError, PrivilegeError
-from kbootstrap.model.cluster import ClusterSpec, Firewall, FirewallMode, Preflight
+from kbootstrap.model.cluster import ClusterSpec, Preflight
 from kbootstrap.model.desired import Desired, Wanted
 from kbootstrap.model.events import Event, Note
 from kbootstrap.model.finding import Severity
+from kbootstrap.model.host import Firewall, FirewallMode
 from kbootstrap.model.pki import Pki
 from kbootstrap.plan.stages import STAGES
 from kbootstrap.remote.pool import Pool

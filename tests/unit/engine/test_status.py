@@ -14,8 +14,8 @@ from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
 from kbootstrap.engine.status import status
 from kbootstrap.errors import ConnectError
-from kbootstrap.model.cluster import Host
 from kbootstrap.model.events import silent
+from kbootstrap.model.host import Host
 from kbootstrap.model.pki import Pki
 from kbootstrap.pki import issue
 from kbootstrap.pki.profiles import profiles

@@ -9,7 +9,7 @@ import pytest
 from kbootstrap import topology
 from kbootstrap.engine import ports, trace
 from kbootstrap.errors import ConnectError
-from kbootstrap.model.cluster import Host
+from kbootstrap.model.host import Host
 from kbootstrap.model.reach import Pair, Proof, Verdict
 from kbootstrap.plan.attribution import script
 from kbootstrap.remote.connection import Connection

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from kbootstrap.inventory import check, examine, explain
 from kbootstrap.inventory.layers import merge
-from kbootstrap.model.cluster import ClusterSpec, Kubelet, Role, Taint, TaintEffect
+from kbootstrap.model.cluster import ClusterSpec
+from kbootstrap.model.host import Kubelet, Role, Taint, TaintEffect
 
 TEXT = """\
 cluster: lab

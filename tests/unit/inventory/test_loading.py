@@ -8,7 +8,7 @@ import pytest
 
 from kbootstrap.errors import InventoryError
 from kbootstrap.inventory import Severity, load
-from kbootstrap.model.cluster import Role
+from kbootstrap.model.host import Role
 
 EXAMPLE = Path(__file__).parents[3] / "inventory" / "example" / "cluster.yml"
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kbootstrap.errors import UsageError
 from kbootstrap.inventory import check
 from kbootstrap.inventory.new import from_addresses, scalar
-from kbootstrap.model.cluster import Role
+from kbootstrap.model.host import Role
 
 
 @given(

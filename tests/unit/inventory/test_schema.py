@@ -10,7 +10,7 @@ import pytest
 
 from kbootstrap.inventory import json_schema
 from kbootstrap.inventory.schema import ClusterFile
-from kbootstrap.model import cluster
+from kbootstrap.model import cluster, host
 
 SCHEMA = json_schema()
 TYPES = [
@@ -59,5 +59,5 @@ def test_text_is_text_and_numbers_are_numbers() -> None:
 
 @pytest.mark.parametrize("name", TYPES)
 def test_the_shape_has_the_fields_of_the_model(name: str) -> None:
-    fields = {field.name for field in dataclasses.fields(getattr(cluster, name))}
+    fields = {field.name for field in dataclasses.fields(getattr(host, name, None) or getattr(cluster, name))}
     assert set(SCHEMA["$defs"][name]["properties"]) == fields

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kbootstrap.errors import PkiError
-from kbootstrap.model.cluster import Certificates, ClusterSpec, KeyType, Role
+from kbootstrap.model.cluster import Certificates, ClusterSpec, KeyType
+from kbootstrap.model.host import Role
 from kbootstrap.model.pki import Issued, KeyPair, Pki, Profile, Usage
 from kbootstrap.model.sealing import Sealing
 from kbootstrap.pki import inspect, issue

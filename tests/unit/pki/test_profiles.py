@@ -8,7 +8,8 @@ import pytest
 
 from kbootstrap.catalog import names
 from kbootstrap.errors import InventoryError
-from kbootstrap.model.cluster import Certificates, Endpoint, EndpointKind, Role
+from kbootstrap.model.cluster import Certificates, Endpoint, EndpointKind
+from kbootstrap.model.host import Role
 from kbootstrap.model.pki import Profile, Usage
 from kbootstrap.pki.profiles import CAS, KUBECONFIGS, PLACES, profiles
 from kbootstrap.testing.builders import a_cluster, a_host

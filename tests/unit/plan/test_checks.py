@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from kbootstrap.model.cluster import HostPrep, Kubelet
 from kbootstrap.model.facts import Facts, Observed
+from kbootstrap.model.host import HostPrep, Kubelet
 from kbootstrap.plan.checks.finding import Context, Finding
 from kbootstrap.plan.ledger import Ledger
 from kbootstrap.plan.preflight import preflight

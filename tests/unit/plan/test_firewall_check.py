@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kbootstrap.model.cluster import ClusterSpec, Firewall, FirewallMode
+from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.model.facts import Facts, Observed
+from kbootstrap.model.host import Firewall, FirewallMode
 from kbootstrap.plan.checks import firewall
 from kbootstrap.plan.checks.finding import Context, Finding
 from kbootstrap.resources.firewall.look import NAME, Chain, Seen

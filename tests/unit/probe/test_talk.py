@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from kbootstrap.model.cluster import ProxyMode
+from kbootstrap.model.host import ProxyMode
 from kbootstrap.probe import binary, talk
 from kbootstrap.probe.talk import Dial, Reply
 

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from kbootstrap.errors import CommandError, ConnectError
-from kbootstrap.model.cluster import Host, Role, Ssh
+from kbootstrap.model.host import Host, Role, Ssh
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
 from kbootstrap.testing.fake_host import FakeHost

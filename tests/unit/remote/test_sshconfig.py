@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kbootstrap.errors import ConnectError
-from kbootstrap.model.cluster import Bastion, Ssh
+from kbootstrap.model.host import Bastion, Ssh
 from kbootstrap.remote.sshconfig import Way, resolve
 
 

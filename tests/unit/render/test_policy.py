@@ -8,19 +8,8 @@ from typing import Any
 
 import pytest
 
-from kbootstrap.model.cluster import (
-    ClusterSpec,
-    Endpoint,
-    EndpointKind,
-    Host,
-    Kubelet,
-    NodeFailure,
-    Plugin,
-    Proxy,
-    Role,
-    Taint,
-    TaintEffect,
-)
+from kbootstrap.model.cluster import ClusterSpec, Endpoint, EndpointKind, NodeFailure, Plugin
+from kbootstrap.model.host import Host, Kubelet, Proxy, Role, Taint, TaintEffect
 from kbootstrap.model.sealing import SealKey
 from kbootstrap.render import apiserver, controller_manager, coredns, endpoint, etcd, flags, kubelet, network, proxy
 from kbootstrap.render.documents import merged

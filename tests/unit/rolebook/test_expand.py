@@ -12,7 +12,8 @@ import pytest
 
 from kbootstrap.catalog import paths
 from kbootstrap.errors import RoleError
-from kbootstrap.model.cluster import ClusterSpec, Endpoint, EndpointKind, Host, HostPrep, Network, Plugin
+from kbootstrap.model.cluster import ClusterSpec, Endpoint, EndpointKind, Network, Plugin
+from kbootstrap.model.host import Host, HostPrep
 from kbootstrap.model.resource import Binary, Blob, ContainerImage, File, Resource, Service
 from kbootstrap.render.env import Renderer
 from kbootstrap.resources.firewall import script

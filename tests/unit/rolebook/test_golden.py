@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from kbootstrap.catalog import paths
-from kbootstrap.model.cluster import ClusterSpec, Endpoint, EndpointKind, Host, Network, Plugin
+from kbootstrap.model.cluster import ClusterSpec, Endpoint, EndpointKind, Network, Plugin
+from kbootstrap.model.host import Host
 from kbootstrap.model.resource import Blob, File
 from kbootstrap.plan.stages import STAGES
 from kbootstrap.render.env import Renderer

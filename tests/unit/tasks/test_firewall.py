@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from kbootstrap.engine.firewall import Shown
-from kbootstrap.model.cluster import Firewall
+from kbootstrap.model.host import Firewall
 from kbootstrap.report import firewall as words
 from kbootstrap.resources.firewall.look import Seen
 from kbootstrap.rolebook.openings import openings

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kbootstrap.model.cluster import Host
 from kbootstrap.model.facts import Facts
+from kbootstrap.model.host import Host
 
 HEALTHY = """\
 uuid=4c4c4544-0042-3510-8052-@number@

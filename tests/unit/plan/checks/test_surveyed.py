@@ -11,9 +11,10 @@ import pytest
 from kbootstrap.catalog.checks import BY_ID, ROWS
 from kbootstrap.catalog.hosts import LIMITS, WRITTEN
 from kbootstrap.errors import ConnectError, KbError, PreflightError, PrivilegeError
-from kbootstrap.model.cluster import Artifacts, ClusterSpec, Host, HostPrep, ImageSource, Network, Plugin, Preflight, Proxy, ProxyMode
+from kbootstrap.model.cluster import Artifacts, ClusterSpec, ImageSource, Network, Plugin, Preflight
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.finding import Severity
+from kbootstrap.model.host import Host, HostPrep, Proxy, ProxyMode
 from kbootstrap.model.survey import Survey
 from kbootstrap.plan import survey
 from kbootstrap.plan.checks import disk_space
