@@ -1,7 +1,7 @@
 """The shape of ``cluster.yml``: every key there is, with its type. Closed: an unknown key is an error.
 
-No field has a default here: defaults are those of the dataclasses in model/cluster.py and host.py, so they are written once. What must be present, and
-what values mean together, is the matter of the rules.
+No field has a default here: defaults are those of the dataclasses in model/cluster.py and host.py, written once. What must be present, and what
+values mean together, is the matter of the rules.
 """
 
 from __future__ import annotations
