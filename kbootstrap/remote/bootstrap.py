@@ -3,7 +3,8 @@
 Three dangers are met here. A connection cut while the program is on its way must not run half of it: the text ends with a comment that
 holds the marker, and without it nothing is run. Noise that login shells, PAM or sudo print must not be taken for output: the program's
 output begins after a line that holds the marker. And what runs must end with its channel, although sshd sends no signal to a program without a
-terminal: a watcher writes a NUL to stderr every two seconds, and when nobody takes it any more (or the deadline passed) it ends the session.
+terminal: a watcher writes a NUL to stderr every two seconds (where a program only waits: every thirty), and when nobody takes it any more (or the
+deadline passed) it ends the session.
 """
 
 from __future__ import annotations
