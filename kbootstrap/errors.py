@@ -50,6 +50,11 @@ class KbError(Exception):
         self.causes: tuple[Problem, ...] = ()
         self.bundle = ""
 
+    @property
+    def problem(self) -> Problem:
+        """This error as one of several hosts' problems."""
+        return Problem(where=self.host, what=self.message, hint=self.hint)
+
     def __str__(self) -> str:
         return f"{self.host}: {self.message}" if self.host else self.message
 

@@ -12,7 +12,7 @@ from functools import partial
 from kbootstrap.catalog import paths
 from kbootstrap.engine import confirm
 from kbootstrap.engine.push import AGAIN, Push
-from kbootstrap.errors import ApplyError, KbError, Problem, counted
+from kbootstrap.errors import ApplyError, KbError, counted
 from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.model.events import ChangeFinished, ChangeStarted, Listener, StageFinished, StageStarted
 from kbootstrap.model.facts import Observed
@@ -163,7 +163,7 @@ def apply(applying: Applying, stages: Sequence[Stage]) -> list[KbError]:
 def raise_together(errors: Sequence[KbError]) -> None:
     """ApplyError with a Problem for each failed host, if there are any."""
     if errors:
-        problems = [Problem(where=error.host, what=error.message, hint=error.hint) for error in errors]
+        problems = [error.problem for error in errors]
         hosts = ", ".join(sorted({error.host for error in errors}))
         raise ApplyError(
             f"{counted(len({error.host for error in errors}), 'host')} failed: {hosts}", problems=problems, hint=f"Mend the cause. {AGAIN}"

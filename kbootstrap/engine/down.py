@@ -51,7 +51,7 @@ def down(request: Request) -> Iterator[str]:
                 yield f"{name}: {outcome.get()}"
         errors += [outcome.error for outcome in outcomes.values() if outcome.error is not None]
         if errors:
-            problems = [Problem(where=error.host, what=error.message, hint=error.hint) for error in errors]
+            problems = [error.problem for error in errors]
             raise ApplyError(f"{len(errors)} of {len(wanted)} hosts are not done", problems=problems, hint=AGAIN)
         yield from _operator(request.folder)
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from kbootstrap.engine import cluster, etcd_status
 from kbootstrap.engine.prepared import Prepared
-from kbootstrap.errors import ApplyError, PreflightError, Problem
+from kbootstrap.errors import ApplyError, PreflightError
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.host import Host
 from kbootstrap.model.plan import Plan
@@ -99,7 +99,7 @@ def _standing(pool: Pool, hosts: Sequence[Host]) -> dict[str, Standing]:
 
     outcomes = pool.map(read, hosts)
     if bad := [outcome.error for outcome in outcomes.values() if outcome.error is not None]:
-        problems = [Problem(where=error.host, what=error.message, hint=error.hint) for error in bad]
+        problems = [error.problem for error in bad]
         what = "a master without etcd's data begins or joins only when all masters can be read; nothing was changed"
         raise PreflightError(what, problems=problems, hint="Bring them back. One that is lost: invoke node.remove NAME --absent.")
     return {name: outcome.get() for name, outcome in outcomes.items()}

@@ -93,7 +93,7 @@ def reachable(prepared: Prepared, pool: Pool) -> None:
 
 def _all(outcomes: Mapping[str, Outcome[T]]) -> None:
     if bad := [outcome.error for outcome in outcomes.values() if outcome.error is not None]:
-        problems = [Problem(where=error.host, what=error.message, hint=error.hint) for error in bad]
+        problems = [error.problem for error in bad]
         hint = "Bring it back, or take it out of cluster.yml: an odd number of masters must remain. It can join again later."
         raise ConnectError("a restore needs every master of the inventory; nothing was changed", problems=problems, hint=hint)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from kbootstrap.engine import cluster, down
 from kbootstrap.engine.contact import chosen, contact
 from kbootstrap.engine.request import Request
-from kbootstrap.errors import ApplyError, CommandError, KbError, Problem
+from kbootstrap.errors import ApplyError, CommandError, KbError
 from kbootstrap.model.host import Host
 from kbootstrap.plan import foreign
 from kbootstrap.plan.foreign import Remain
@@ -81,7 +81,7 @@ def remove(request: Request, confirm: Callable[[Sequence[Found]], bool]) -> Iter
         yield from (f"{name}: {outcome.get()}" for name, outcome in done.items() if outcome.error is None)
         errors += [outcome.error for outcome in done.values() if outcome.error is not None]
     if errors:
-        problems = [Problem(where=error.host, what=error.message, hint=error.hint) for error in errors]
+        problems = [error.problem for error in errors]
         raise ApplyError(f"{len(errors)} of {len(wanted)} hosts are not done", problems=problems, hint=AGAIN)
 
 

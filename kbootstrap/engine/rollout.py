@@ -196,7 +196,7 @@ class Rolling:
 
     def _stopped(self, wave: Wave, errors: Sequence[KbError]) -> ApplyError:
         """One error that tells it all: which hosts, why, who serves now, and what to do next."""
-        problems = [problem for error in errors for problem in (error.problems or [Problem(where=error.host, what=error.message, hint=error.hint)])]
+        problems = [problem for error in errors for problem in (error.problems or [error.problem])]
         serve = len(self._serving(self.prepared.spec.masters))
         names, masters = ", ".join(sorted({error.host for error in errors})), len(self.prepared.spec.masters)
         what = f"{self.command} stops in {wave.name} at {names}; {serve} of {masters} API servers serve"

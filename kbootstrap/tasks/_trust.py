@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from kbootstrap import inventory
-from kbootstrap.errors import ConnectError, HostKeyError, KbError, Problem, UsageError, counted
+from kbootstrap.errors import ConnectError, HostKeyError, KbError, UsageError, counted
 from kbootstrap.remote import hostkeys, keyscan
 from kbootstrap.remote import trust as trusting
 from kbootstrap.remote.keyscan import Seen, Target
@@ -25,7 +25,7 @@ def trust(folder: Folder, *, yes: bool) -> None:
         refused += _round(folder, doors, yes=yes)
     if refused:
         kind = HostKeyError if any(isinstance(error, HostKeyError) for error in refused) else ConnectError
-        problems = [Problem(where=error.host, what=error.message, hint=error.hint) for error in refused]
+        problems = [error.problem for error in refused]
         count = f"{len(refused)} host{'s are' if len(refused) > 1 else ' is'}"
         raise kind(f"{count} not trusted", problems=problems)
 
