@@ -9,12 +9,16 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.outcome import FAILED
 from tests.sampling import sample
 
 LONG_S = 120.0  # of a long case that does not say
 LAB = Path(__file__).parent / "lab"
+
+settings.register_profile("here", deadline=None)  # a wall time says what else the machine does
+settings.load_profile("here")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -25,7 +25,7 @@ from kbootstrap.plan.ledger import Ledger, forget, record
 from kbootstrap.remote import fuse
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.lock import HostLock
-from kbootstrap.remote.pool import Pool
+from kbootstrap.remote.pool import Pool, failures
 from kbootstrap.resources import file as file_kind
 from kbootstrap.resources.difference import Difference
 from kbootstrap.store import clock, entropy
@@ -129,11 +129,11 @@ def _stage(applying: Applying, stage: Stage, failed: set[str]) -> list[KbError]:
     plans = {plan.host: plan for plan in stage.hosts if plan.host not in failed and plan.host != CLUSTER}  # the API has its own way: api.apply
     work = partial(_host, applying, plans)
     outcomes = applying.pool.map(work, [applying.spec.host(plan.host) for plan in plans.values() if not plan.serial])
-    errors = [outcome.error for outcome in outcomes.values() if outcome.error is not None]
+    errors = failures(outcomes)
     for plan in plans.values():
         if plan.serial and not _ends(applying, errors):
             alone = applying.pool.map(work, [applying.spec.host(plan.host)])
-            errors += [outcome.error for outcome in alone.values() if outcome.error is not None]
+            errors += failures(alone)
     return errors
 
 

@@ -24,7 +24,7 @@ from kbootstrap.plan.certificates import Look
 from kbootstrap.plan.serving import sockets
 from kbootstrap.remote import fuse
 from kbootstrap.remote.connection import Connection
-from kbootstrap.remote.pool import Pool
+from kbootstrap.remote.pool import Pool, answered
 from kbootstrap.report.certs_check import Check, Row
 from kbootstrap.rolebook.certificates import Held, held, units
 from kbootstrap.store import clock, entropy, pki_dir
@@ -72,7 +72,7 @@ def look(known: Prepared, pki: Pki, pool: Pool, hosts: Iterable[Host], *, days: 
         for host in hosts
     }
     outcomes = pool.map(lambda host, connection: _look(known, connection, host, asked[host.name]), hosts)
-    looks = {name: outcome.get() for name, outcome in outcomes.items() if outcome.error is None}
+    looks = answered(outcomes)
     disks = certificates.disks(looks.values())
     rows = list(certificates.operators(wanted, [host.name for host in hosts]))
     for name, outcome in outcomes.items():

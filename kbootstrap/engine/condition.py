@@ -16,7 +16,7 @@ from kbootstrap.model.host import Host
 from kbootstrap.plan import condition, facts, survey
 from kbootstrap.remote import fuse
 from kbootstrap.remote.connection import Connection
-from kbootstrap.remote.pool import Pool
+from kbootstrap.remote.pool import Pool, answered, failed
 from kbootstrap.resources import KINDS
 from kbootstrap.rolebook.expand import applies
 from kbootstrap.rolebook.role import RoleDef
@@ -60,8 +60,8 @@ def look(known: Prepared, pool: Pool) -> Look:
     """Ask every host of the inventory. Raises RoleError; what is wrong with hosts is in the value."""
     wanted = units(known.spec)
     outcomes = pool.map(lambda host, connection: _read(connection, known.spec, host, wanted[host.name]))
-    answers = {name: outcome.get() for name, outcome in outcomes.items() if outcome.error is None}
-    return Look(wanted=wanted, answers=answers, errors={name: o.error for name, o in outcomes.items() if o.error is not None})
+    answers = answered(outcomes)
+    return Look(wanted=wanted, answers=answers, errors=failed(outcomes))
 
 
 def units(spec: ClusterSpec) -> dict[str, Wanted]:

@@ -23,7 +23,7 @@ from kbootstrap.remote import fuse
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.lock import Owner
 from kbootstrap.remote.lock import hold as hold_host
-from kbootstrap.remote.pool import Pool
+from kbootstrap.remote.pool import Pool, answered, failures
 from kbootstrap.store import clock, entropy
 from kbootstrap.store.folder import Folder
 from kbootstrap.store.lock import hold
@@ -49,7 +49,7 @@ def down(request: Request) -> Iterator[str]:
         for name, outcome in outcomes.items():
             if outcome.error is None:
                 yield f"{name}: {outcome.get()}"
-        errors += [outcome.error for outcome in outcomes.values() if outcome.error is not None]
+        errors += failures(outcomes)
         if errors:
             problems = [error.problem for error in errors]
             raise ApplyError(f"{len(errors)} of {len(wanted)} hosts are not done", problems=problems, hint=AGAIN)
@@ -59,8 +59,8 @@ def down(request: Request) -> Iterator[str]:
 def _read(pool: Pool, hosts: Sequence[Host]) -> tuple[dict[str, Ledger], list[KbError]]:
     outcomes = pool.map(lambda host, connection: read_ledger(connection), hosts)
     return (
-        {name: outcome.get() for name, outcome in outcomes.items() if outcome.error is None},
-        [outcome.error for outcome in outcomes.values() if outcome.error is not None],
+        answered(outcomes),
+        failures(outcomes),
     )
 
 

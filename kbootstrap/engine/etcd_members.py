@@ -19,7 +19,7 @@ from kbootstrap.plan import etcd_status as asking
 from kbootstrap.plan.etcd_members import Removal
 from kbootstrap.plan.etcd_orders import Act, Order, Standing
 from kbootstrap.remote.connection import Connection
-from kbootstrap.remote.pool import Pool
+from kbootstrap.remote.pool import Pool, answered, failures
 from kbootstrap.report.etcd import Known
 from kbootstrap.store import clock
 
@@ -98,11 +98,11 @@ def _standing(pool: Pool, hosts: Sequence[Host]) -> dict[str, Standing]:
         return ordering.standing(ordering.parse(output.decode("utf-8", "replace")), None)
 
     outcomes = pool.map(read, hosts)
-    if bad := [outcome.error for outcome in outcomes.values() if outcome.error is not None]:
+    if bad := failures(outcomes):
         problems = [error.problem for error in bad]
         what = "a master without etcd's data begins or joins only when all masters can be read; nothing was changed"
         raise PreflightError(what, problems=problems, hint="Bring them back. One that is lost: invoke node.remove NAME --absent.")
-    return {name: outcome.get() for name, outcome in outcomes.items()}
+    return answered(outcomes)
 
 
 def _known(prepared: Prepared, pool: Pool, found: Mapping[str, Standing]) -> tuple[Known, ...]:

@@ -23,7 +23,7 @@ from kbootstrap.plan import etcd_snapshot_sh
 from kbootstrap.plan import etcd_status as asking
 from kbootstrap.plan.etcd_restore import Restore
 from kbootstrap.remote.connection import Connection
-from kbootstrap.remote.pool import Pool
+from kbootstrap.remote.pool import Pool, answered, failures
 from kbootstrap.report.etcd import Member
 from kbootstrap.store import clock, snapshots
 from kbootstrap.store.lock import hold
@@ -86,7 +86,7 @@ def _choose(prepared: Prepared, pool: Pool) -> Survivor:
     """Who knows most of what was agreed to. Members that are stopped are started for it: only a running one says what is in its log. Those without
     data are stopped before: beside a survivor that is just starting, they begin anew, and could agree on an empty database."""
     outcomes = pool.map(_seen, prepared.spec.masters)
-    found = {name: outcome.get() for name, outcome in outcomes.items() if outcome.ok}
+    found = answered(outcomes)
     hosts = {host.name: host for host in prepared.spec.masters}
     asleep = [hosts[name] for name, (size, runs) in found.items() if size and not runs]
     if not any(size for size, _ in found.values()):
@@ -94,8 +94,8 @@ def _choose(prepared: Prepared, pool: Pool) -> Survivor:
         raise PreflightError("no master has etcd's data any more; nothing was changed", hint=hint)
     if asleep:
         empty = [hosts[name] for name, (size, _) in found.items() if not size]
-        raise_together([each.error for each in pool.map(lambda _, c: _run(c, _STOP), empty).values() if each.error])
-        raise_together([each.error for each in pool.map(lambda _, c: _run(c, _START), asleep).values() if each.error])
+        raise_together(failures(pool.map(lambda _, c: _run(c, _STOP), empty)))
+        raise_together(failures(pool.map(lambda _, c: _run(c, _START), asleep)))
     replayed = pool.map(lambda _, connection: _replayed(connection), [hosts[name] for name, (size, _) in found.items() if size])
     survivors = [Survivor(host=name, committed=each.get(), db_bytes=found[name][0]) for name, each in replayed.items() if each.ok]
     return max(survivors, key=lambda each: (each.committed, each.db_bytes))

@@ -17,7 +17,7 @@ from kbootstrap.plan import etcd_restore as words
 from kbootstrap.plan import etcd_restore_sh
 from kbootstrap.plan.etcd_restore import Restore, Seen
 from kbootstrap.remote.connection import Connection
-from kbootstrap.remote.pool import Outcome, Pool
+from kbootstrap.remote.pool import Outcome, Pool, answered, failures
 from kbootstrap.store import clock
 from kbootstrap.store.snapshots import Checked
 
@@ -70,7 +70,7 @@ def look(target: Restore, pool: Pool) -> dict[str, Seen]:
 
     outcomes = pool.map(read, target.spec.masters)
     _all(outcomes)
-    return {name: outcome.get() for name, outcome in outcomes.items()}
+    return answered(outcomes)
 
 
 def quorum(prepared: Prepared, pool: Pool) -> bool:
@@ -92,7 +92,7 @@ def reachable(prepared: Prepared, pool: Pool) -> None:
 
 
 def _all(outcomes: Mapping[str, Outcome[T]]) -> None:
-    if bad := [outcome.error for outcome in outcomes.values() if outcome.error is not None]:
+    if bad := failures(outcomes):
         problems = [error.problem for error in bad]
         hint = "Bring it back, or take it out of cluster.yml: an odd number of masters must remain. It can join again later."
         raise ConnectError("a restore needs every master of the inventory; nothing was changed", problems=problems, hint=hint)

@@ -35,7 +35,7 @@ from kbootstrap.plan.etcd_restore import Counted, Phase, Restore, Seen
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.lock import Owner
 from kbootstrap.remote.lock import hold as hold_host
-from kbootstrap.remote.pool import Pool
+from kbootstrap.remote.pool import Pool, answered, failures
 from kbootstrap.resources import file as file_kind
 from kbootstrap.resources.difference import Difference
 from kbootstrap.store import clock, pki_dir, snapshots
@@ -170,9 +170,9 @@ class _Restoring:
         began = clock.monotonic_s()
         self.request.listener(StageStarted(stage=name))
         outcomes = self.pool.map(work, hosts)
-        raise_together([outcome.error for outcome in outcomes.values() if outcome.error is not None])
+        raise_together(failures(outcomes))
         self.request.listener(StageFinished(stage=name, seconds=clock.monotonic_s() - began))
-        return {host: outcome.get() for host, outcome in outcomes.items()}
+        return answered(outcomes)
 
     def _run(self, connection: Connection, name: str, text: str, deadline_s: float) -> None:
         run_steps(connection, [(f"etcd.restore/{name}", text, deadline_s)], b"", self.request.listener)

@@ -15,7 +15,7 @@ from kbootstrap.model.host import Host
 from kbootstrap.plan import etcd_status as words
 from kbootstrap.remote import fuse, http
 from kbootstrap.remote.connection import Connection
-from kbootstrap.remote.pool import Outcome, Pool
+from kbootstrap.remote.pool import Outcome, Pool, answered
 from kbootstrap.report.etcd import EtcdStatus, Member
 from kbootstrap.store import entropy
 
@@ -66,7 +66,7 @@ def metrics(connection: Connection) -> str:
 
 def assemble(cluster: str, outcomes: Mapping[str, Outcome[Answer]]) -> EtcdStatus:
     """The value of what the masters answered. Pure. The members' list is of whom follows a leader, if anybody does."""
-    answers = {name: outcome.get() for name, outcome in outcomes.items() if outcome.ok}
+    answers = answered(outcomes)
     members = tuple(_member(name, outcome) for name, outcome in outcomes.items())
     ranked = sorted((m for m in members if m.host in answers), key=lambda m: (not m.leader, bool(m.reason), -m.index))
     lists = [words.known(*answers[m.host].of("members")) for m in ranked]

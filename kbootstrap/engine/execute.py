@@ -18,7 +18,7 @@ from kbootstrap.model.resource import Blob
 from kbootstrap.plan.ledger import Ledger
 from kbootstrap.remote.lock import HostLock, Owner
 from kbootstrap.remote.lock import hold as hold_host
-from kbootstrap.remote.pool import Pool
+from kbootstrap.remote.pool import Pool, failures
 
 if TYPE_CHECKING:
     from kbootstrap.engine.request import Request
@@ -93,7 +93,7 @@ def _recorded(request: Request, prepared: Prepared, pool: Pool, now: Look) -> Ma
     identity = Ledger(cluster_id=prepared.state.cluster_id, cluster=prepared.spec.name, version=kbootstrap.__version__)
     complete = ledgers(now.plan, now.observed, now.ledgers, identity)
     written = pool.map(lambda host, c: write_ledger(c, complete[host.name], request.listener), map(prepared.spec.host, complete))
-    raise_together([outcome.error for outcome in written.values() if outcome.error is not None])
+    raise_together(failures(written))
     return complete
 
 

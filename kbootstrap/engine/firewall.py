@@ -31,7 +31,7 @@ from kbootstrap.plan.stages import FIREWALL, STAGES, StageDef
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.lock import Owner
 from kbootstrap.remote.lock import hold as hold_host
-from kbootstrap.remote.pool import Outcome, Pool
+from kbootstrap.remote.pool import Outcome, Pool, answered, failures
 from kbootstrap.render.env import Renderer
 from kbootstrap.resources import firewall
 from kbootstrap.resources.firewall import script
@@ -141,7 +141,7 @@ def _look(request: Request, prepared: Prepared, pool: Pool, *, whole: bool = Tru
     outcomes = pool.map(lambda _, c: gather.read(c, prepared.desired), chosen(prepared.spec, request.limit))
     if whole:
         _raise(outcomes)
-    observed = {name: outcome.get() for name, outcome in outcomes.items() if outcome.error is None}
+    observed = answered(outcomes)
     left_out = tuple(Problem(where=n, what=o.error.message, hint=o.error.hint) for n, o in outcomes.items() if o.error is not None)
     found = {name: _own(prepared, name, ledger_of.parse(seen.ledger, name)) for name, seen in observed.items()}
     wanted = build.plan(prepared.desired, observed, found, None, only=_KEYS)
@@ -155,7 +155,7 @@ def _own(prepared: Prepared, host: str, ledger: Ledger) -> Ledger:
 
 
 def _raise(outcomes: Mapping[str, Outcome[Any]]) -> None:
-    raise_together([outcome.error for outcome in outcomes.values() if outcome.error is not None])
+    raise_together(failures(outcomes))
 
 
 def remove(request: Request) -> Iterator[str]:

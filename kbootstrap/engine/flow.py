@@ -20,6 +20,7 @@ from kbootstrap.plan import batch
 from kbootstrap.plan.compare import RELOAD
 from kbootstrap.plan.stages import WORKERS
 from kbootstrap.remote.connection import Connection
+from kbootstrap.remote.pool import failures
 from kbootstrap.store import clock
 
 SMALL_FILES = "FILES"
@@ -47,7 +48,7 @@ def apply(applying: Applying, stages: Sequence[Stage]) -> list[KbError]:
             raise
 
     outcomes = applying.pool.map(work, [applying.spec.host(name) for name in names])
-    return [outcome.error for outcome in outcomes.values() if outcome.error is not None]
+    return failures(outcomes)
 
 
 def _late(change: Change) -> bool:

@@ -25,7 +25,7 @@ from kbootstrap.plan.node_drain import Seen
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.lock import HostLock, Owner
 from kbootstrap.remote.lock import hold as hold_host
-from kbootstrap.remote.pool import Pool
+from kbootstrap.remote.pool import Pool, answered, failed, failures
 from kbootstrap.report.etcd import Known
 from kbootstrap.store import clock
 
@@ -113,8 +113,8 @@ class Leaving:
 
     def _reach(self) -> tuple[dict[str, Ledger], dict[str, str]]:
         outcomes = self.pool.map(lambda _, connection: down.read_ledger(connection), self.hosts)
-        ledgers = {name: outcome.get() for name, outcome in outcomes.items() if outcome.ok}
-        errors = {name: outcome.error for name, outcome in outcomes.items() if outcome.error is not None}
+        ledgers = answered(outcomes)
+        errors = failed(outcomes)
         dead = {name: error.message for name, error in errors.items() if self._is_dead(error)}
         problems = [Problem(where=name, what=error.message, hint=error.hint) for name, error in errors.items() if name not in dead]
         if problems:
@@ -153,7 +153,7 @@ class Leaving:
         self.request.listener(StageFinished(stage=name, seconds=clock.monotonic_s() - began))
 
     def _on(self, hosts: Sequence[Host], work: Callable[[Host, Connection], object]) -> None:
-        raise_together([outcome.error for outcome in self.pool.map(work, hosts).values() if outcome.error is not None])
+        raise_together(failures(self.pool.map(work, hosts)))
 
     def _run(self, connection: Connection, text: str, *, deadline_s: float = 60.0) -> None:
         code, _, stderr = cluster.one(connection, text, deadline_s=deadline_s)
@@ -189,5 +189,5 @@ class Leaving:
 
     def _clean(self, hosts: Sequence[Host], found: Found) -> dict[str, str]:
         outcomes = self.pool.map(lambda host, connection: down.leave_host(self.request, connection, host, found.ledgers[host.name]), hosts)
-        raise_together([outcome.error for outcome in outcomes.values() if outcome.error is not None])
-        return {name: outcome.get() for name, outcome in outcomes.items()}
+        raise_together(failures(outcomes))
+        return answered(outcomes)

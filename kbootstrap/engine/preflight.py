@@ -25,7 +25,7 @@ from kbootstrap.plan.checks.finding import Context
 from kbootstrap.plan.ledger import Ledger
 from kbootstrap.plan.preflight import preflight
 from kbootstrap.remote.connection import Connection
-from kbootstrap.remote.pool import Pool
+from kbootstrap.remote.pool import Pool, answered, failed
 from kbootstrap.store import clock
 
 if TYPE_CHECKING:
@@ -68,14 +68,14 @@ def read(
             return gather.read(connection, desired, deep=deep, preflight=survey.probe(prepared.spec, host, thorough=thorough))
 
     outcomes = pool.map(work, hosts)
-    observed = {name: outcome.get() for name, outcome in outcomes.items() if outcome.error is None}
+    observed = answered(outcomes)
     ledgers, damaged = dict[str, Ledger](), dict[str, KbError]()
     for name, seen in observed.items():
         try:
             ledgers[name] = ledger_of.parse(seen.ledger, name)
         except KbError as error:
             damaged[name] = error
-    errors = {name: outcome.error for name, outcome in outcomes.items() if outcome.error is not None}
+    errors = failed(outcomes)
     return Reading(observed=observed, errors=errors, ledgers=ledgers, damaged=damaged, seconds=clock.monotonic_s() - began)
 
 

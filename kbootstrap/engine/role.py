@@ -28,7 +28,7 @@ from kbootstrap.plan import owner
 from kbootstrap.plan.checks.gates import HEALTH
 from kbootstrap.plan.compare import compare_stage, stale
 from kbootstrap.plan.ledger import Ledger
-from kbootstrap.remote.pool import Pool
+from kbootstrap.remote.pool import Pool, answered, failures
 from kbootstrap.render.env import Renderer
 from kbootstrap.rolebook import parse
 from kbootstrap.rolebook.expand import World, applies, expand
@@ -119,8 +119,8 @@ def _look(request: Request, prepared: Prepared, pool: Pool, role: RoleDef) -> Lo
     place = paths.role_ledger(role.name)
     hosts = [host for host in chosen(prepared.spec, request.limit) if applies(role, prepared.spec, host)]
     outcomes = pool.map(lambda _, connection: gather.read(connection, prepared.desired, deep=request.deep, ledger=place), hosts)
-    raise_together([outcome.error for outcome in outcomes.values() if outcome.error is not None])
-    observed = {name: outcome.get() for name, outcome in outcomes.items()}
+    raise_together(failures(outcomes))
+    observed = answered(outcomes)
     ledgers = {name: ledger_of.parse(seen.ledger, name, path=place) for name, seen in observed.items()}
     _refuse(prepared, observed, ledgers)
     changes = {name: _changes(prepared.desired.hosts[name][role.name], prepared.desired, seen, ledgers[name]) for name, seen in observed.items()}

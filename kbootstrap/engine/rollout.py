@@ -23,7 +23,7 @@ from kbootstrap.plan.checks.gates import kubectl
 from kbootstrap.plan.redact import redacted
 from kbootstrap.plan.upgrade import CONTROLLERS, ETCD, NODES, SERVERS, Turn, Wave
 from kbootstrap.remote.connection import Connection
-from kbootstrap.remote.pool import Pool
+from kbootstrap.remote.pool import Pool, failures
 from kbootstrap.resources.difference import sh
 from kbootstrap.store import clock
 
@@ -109,7 +109,7 @@ class Rolling:
             group = {turn.host: turn for turn in wave.turns[start : start + size]}
             hosts = [self.prepared.spec.host(name) for name in group]
             outcomes = self.pool.map(partial(self._turn, applying, wave.name, group), hosts)
-            if errors := [outcome.error for outcome in outcomes.values() if outcome.error is not None]:
+            if errors := failures(outcomes):
                 raise self._stopped(wave, errors)
 
     def _turn(self, applying: Applying, wave: str, group: Mapping[str, Turn], host: Host, connection: Connection) -> None:

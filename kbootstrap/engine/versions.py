@@ -15,7 +15,7 @@ from kbootstrap.plan import skew, versions
 from kbootstrap.plan.ledger import Ledger
 from kbootstrap.plan.versions import Versions
 from kbootstrap.remote.connection import Connection
-from kbootstrap.remote.pool import Pool
+from kbootstrap.remote.pool import Pool, answered
 
 READ_S = 60.0
 SHOWN = 6
@@ -30,7 +30,7 @@ def read(pool: Pool, hosts: Sequence[Host]) -> Versions:
             raise CommandError(f"its versions cannot be read: {stderr.strip()[-300:]}", host=host.name)
         return versions.parse(output.decode("utf-8", "replace"))
 
-    return {name: outcome.get() for name, outcome in pool.map(work, hosts).items() if outcome.ok}
+    return answered(pool.map(work, hosts))
 
 
 def unchanged(prepared: Prepared, pool: Pool, plan: Plan, ledgers: Mapping[str, Ledger]) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from kbootstrap.errors import ConnectError, KbError
 from kbootstrap.model.host import Host
@@ -33,6 +33,21 @@ class Outcome(Generic[T]):
         if self.error is not None:
             raise self.error
         return self.value  # type: ignore[return-value]  # None only where T allows it
+
+
+def answered(outcomes: Mapping[str, Outcome[T]]) -> dict[str, T]:
+    """Host → value, of those that have one."""
+    return {name: outcome.get() for name, outcome in outcomes.items() if outcome.error is None}
+
+
+def failed(outcomes: Mapping[str, Outcome[Any]]) -> dict[str, KbError]:
+    """Host → error, of those that have no value."""
+    return {name: outcome.error for name, outcome in outcomes.items() if outcome.error is not None}
+
+
+def failures(outcomes: Mapping[str, Outcome[Any]]) -> list[KbError]:
+    """The errors alone: each names its host."""
+    return list(failed(outcomes).values())
 
 
 class Pool:

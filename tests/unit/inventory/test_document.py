@@ -82,7 +82,7 @@ def _refused(findings: tuple[Finding, ...]) -> bool:
 
 
 @given(st.one_of(st.text(), YAML_LIKE, st.binary().map(lambda data: data.decode("utf-8", "surrogateescape"))))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @example("a: &a [*a]")
 @example("hosts: {masters: [m1]}")
 @example("hosts: {masters: {m1: {taints: [[]]}}}")
@@ -94,7 +94,7 @@ def test_any_text_gives_findings_and_never_anything_else(text: str) -> None:
 
 
 @given(st.sampled_from(["groups", "hosts", "ssh", "kubelet", "extra_args", "network", "labels", "taints", "versions", "endpoint"]), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_value_at_any_key_gives_findings_and_never_anything_else(key: str, data: st.DataObject) -> None:
     leaves = st.sampled_from(["x", "1", "yes", "~", "''", "1.30", "10.0.0.1", "m1", "a=b:NoSchedule"])
     keys = st.sampled_from(["masters", "m1", "user", "config", "kube-apiserver", "pods", "hosts", "ssh", "sudo", "kind", "etcd"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kbootstrap.inventory import check, examine, explain
@@ -134,7 +134,6 @@ mappings = st.dictionaries(st.sampled_from("abc"), trees, max_size=3)
 
 
 @given(mappings, mappings, mappings)
-@settings(deadline=None)
 def test_merging_is_associative_and_the_last_leaf_wins(one: dict[str, object], two: dict[str, object], three: dict[str, object]) -> None:
     assert merge([merge([one, two]), three]) == merge([one, two, three])
     assert merge([one, one]) == one

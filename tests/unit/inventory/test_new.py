@@ -22,7 +22,7 @@ from kbootstrap.model.host import Role
     st.from_regex(r"[a-z_][a-z0-9_.-]{0,8}", fullmatch=True),
     st.from_regex(r"[a-z0-9]([a-z0-9-]{0,5}[a-z0-9])?", fullmatch=True),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_round_trip(masters: int, workers: int, shared: int, user: str, name: str) -> None:
     first = [f"192.168.1.{n}" for n in range(10, 10 + masters)]
     second = [f"192.168.2.{n}" for n in range(10, 10 + workers)] + first[:shared]
@@ -73,6 +73,5 @@ def test_bad_arguments_become_findings_and_no_other_yaml(arguments: dict[str, st
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
-@settings(deadline=None)
 def test_a_written_scalar_reads_back_as_itself(text: str) -> None:
     assert yaml.safe_load(f"a: {{b: {scalar(text)}}}")["a"]["b"] == text

@@ -21,7 +21,7 @@ def loaded(text: str) -> Any:
     return yaml.safe_load(text)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(written(), min_size=1, max_size=3))
 def test_everybody_elses_entries_survive_a_merge_and_a_removal(files: list[str]) -> None:
     merge_and_remove(files)

@@ -31,7 +31,7 @@ def specs(draw: st.DrawFn) -> ClusterSpec:
     return replace(spec, endpoint=endpoint, network=network, certificates=Certificates(extra_sans=draw(SANS)))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(spec=specs())
 def test_every_certificate_of_any_inventory_says_what_its_profile_wants(spec: ClusterSpec) -> None:
     wanted = profiles(spec)
@@ -51,7 +51,7 @@ def test_every_certificate_of_any_inventory_says_what_its_profile_wants(spec: Cl
     assert {reason for p in wanted if (reason := inspect.reason(pki, p, now=THE_DAY, certificates=spec.certificates))} == set()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(sans=SANS)
 def test_whoever_dials_by_a_name_that_the_user_added_is_served_for_it(sans: tuple[str, ...]) -> None:
     spec = replace(a_cluster(1, 0), certificates=Certificates(extra_sans=sans))

@@ -57,7 +57,7 @@ def test_what_arrives_is_what_was_sent_and_nobody_else_may_read_it(tmp_path: Pat
     assert list(path.parent.iterdir()) == [path]
 
 
-@settings(max_examples=25, deadline=None)  # each waits for the disk
+@settings(max_examples=25)  # each waits for the disk
 @given(st.binary(min_size=1, max_size=3000), st.sampled_from([b"", b"\n", b"\n\n"]))
 def test_any_bytes_survive_the_way_by_lines(tmp_path_factory: pytest.TempPathFactory, content: bytes, end: bytes) -> None:
     content += end
