@@ -7,8 +7,9 @@ from typing import Any
 
 from kbootstrap.engine import bindings, cluster, health
 from kbootstrap.engine.prepared import Prepared
+from kbootstrap.engine.timing import stage
 from kbootstrap.errors import ApplyError
-from kbootstrap.model.events import Listener, Note, StageFinished, StageStarted
+from kbootstrap.model.events import Listener, Note
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.host import Host
 from kbootstrap.model.plan import CLUSTER, Plan
@@ -62,17 +63,15 @@ def apply(prepared: Prepared, pool: Pool, listener: Listener, plan: Plan, *, wit
     changes = [c for c in changes if not (isinstance(c.resource, Node) and c.resource.name in without)]
     if not changes:
         return
-    began = clock.monotonic_s()
-    listener(StageStarted(stage=ADD_ONS))
-    leader = healthy_master(prepared, pool)
-    connection = pool.connection(leader)
-    first = [c for c in changes if bindings.needed(prepared, [c])]
-    if first:
-        bindings.make(prepared, connection, leader)
-    rest = [c for c in changes if c.resource is not None and c not in first]
-    if rest:
-        cluster.apply(connection, leader, rest)
-    listener(StageFinished(stage=ADD_ONS, seconds=clock.monotonic_s() - began))
+    with stage(listener, ADD_ONS):
+        leader = healthy_master(prepared, pool)
+        connection = pool.connection(leader)
+        first = [c for c in changes if bindings.needed(prepared, [c])]
+        if first:
+            bindings.make(prepared, connection, leader)
+        rest = [c for c in changes if c.resource is not None and c not in first]
+        if rest:
+            cluster.apply(connection, leader, rest)
 
 
 def wait_ready(prepared: Prepared, pool: Pool, live: Mapping[str, Any] | None, hosts: Sequence[str], *, patient: bool) -> list[Result]:

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from kbootstrap.catalog import paths
-from kbootstrap.engine import confirm
+from kbootstrap.engine import confirm, timing
 from kbootstrap.engine.push import AGAIN, Push
 from kbootstrap.errors import ApplyError, KbError, counted
 from kbootstrap.model.cluster import ClusterSpec
-from kbootstrap.model.events import ChangeFinished, ChangeStarted, Listener, StageFinished, StageStarted
+from kbootstrap.model.events import ChangeFinished, ChangeStarted, Listener
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.host import Host
 from kbootstrap.model.plan import CLUSTER, Action, Change, Gate, HostPlan, Plan, Stage
@@ -149,10 +149,8 @@ def apply(applying: Applying, stages: Sequence[Stage]) -> list[KbError]:
     for stage in stages:
         if all(plan.host == CLUSTER for plan in stage.hosts):
             continue
-        began = clock.monotonic_s()
-        applying.listener(StageStarted(stage=stage.name))
-        new = _stage(applying, stage, failed)
-        applying.listener(StageFinished(stage=stage.name, seconds=clock.monotonic_s() - began))
+        with timing.stage(applying.listener, stage.name):
+            new = _stage(applying, stage, failed)
         errors += new
         failed |= {error.host for error in new}
         if _ends(applying, new):

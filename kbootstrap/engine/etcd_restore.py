@@ -21,8 +21,9 @@ from kbootstrap.engine.contact import contact
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.push import Push
 from kbootstrap.engine.request import Request
+from kbootstrap.engine.timing import stage
 from kbootstrap.errors import ApplyError, PreflightError, Problem, VerifyError
-from kbootstrap.model.events import Note, StageFinished, StageStarted
+from kbootstrap.model.events import Note
 from kbootstrap.model.host import Host
 from kbootstrap.model.plan import Action
 from kbootstrap.model.report import Result
@@ -167,11 +168,9 @@ class _Restoring:
         """One step on *hosts* together; ApplyError names all that failed, and no further step begins."""
         if not hosts:
             return {}
-        began = clock.monotonic_s()
-        self.request.listener(StageStarted(stage=name))
-        outcomes = self.pool.map(work, hosts)
-        raise_together(failures(outcomes))
-        self.request.listener(StageFinished(stage=name, seconds=clock.monotonic_s() - began))
+        with stage(self.request.listener, name):
+            outcomes = self.pool.map(work, hosts)
+            raise_together(failures(outcomes))
         return answered(outcomes)
 
     def _run(self, connection: Connection, name: str, text: str, deadline_s: float) -> None:

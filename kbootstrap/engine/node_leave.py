@@ -16,8 +16,8 @@ from kbootstrap.engine.apply import raise_together
 from kbootstrap.engine.node_asked import Asked
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
+from kbootstrap.engine.timing import stage
 from kbootstrap.errors import ApplyError, AuthError, ConnectError, HostKeyError, KbError, LockError, PreflightError, PrivilegeError, Problem
-from kbootstrap.model.events import StageFinished, StageStarted
 from kbootstrap.model.host import Host
 from kbootstrap.plan import node_leave as words
 from kbootstrap.plan.ledger import Ledger, stranger
@@ -27,7 +27,6 @@ from kbootstrap.remote.lock import HostLock, Owner
 from kbootstrap.remote.lock import hold as hold_host
 from kbootstrap.remote.pool import Pool, answered, failed, failures
 from kbootstrap.report.etcd import Known
-from kbootstrap.store import clock
 
 AGAIN = "Run the same command again; it goes on where it stopped."
 _LIVES = (AuthError, PrivilegeError, LockError)
@@ -100,14 +99,18 @@ class Leaving:
     def all(self, found: Found) -> Iterator[str]:
         """Every step; a line for each host that was cleaned."""
         with self._locked(self.staying.spec.masters):
-            alive = [host for host in self.hosts if host.name not in found.dead]
+            alive, listener = [host for host in self.hosts if host.name not in found.dead], self.request.listener
             with self._locked(alive):
-                self._step("DRAIN", lambda: self._drain(found))
-                self._step("STOP", lambda: self._on(alive, lambda host, connection: self._run(connection, words.STOP, deadline_s=180)))
-                self._step("ETCD", lambda: self._etcd(found))
-                self._step("NODES", self._nodes)
-            cleaned: dict[str, str] = {}
-            self._step("CLEAN", lambda: cleaned.update(self._clean(alive, found)))
+                with stage(listener, "DRAIN"):
+                    self._drain(found)
+                with stage(listener, "STOP"):
+                    self._on(alive, lambda host, connection: self._run(connection, words.STOP, deadline_s=180))
+                with stage(listener, "ETCD"):
+                    self._etcd(found)
+                with stage(listener, "NODES"):
+                    self._nodes()
+            with stage(listener, "CLEAN"):
+                cleaned = self._clean(alive, found)
         yield from (f"{name}: {said}" for name, said in cleaned.items())
         yield from (f"{name}: left the cluster; nothing on it was cleaned" for name in found.dead)
 
@@ -145,12 +148,6 @@ class Leaving:
             for lock in locks:
                 stack.callback(lock.let_go)
             yield
-
-    def _step(self, name: str, work: Callable[[], None]) -> None:
-        began = clock.monotonic_s()
-        self.request.listener(StageStarted(stage=name))
-        work()
-        self.request.listener(StageFinished(stage=name, seconds=clock.monotonic_s() - began))
 
     def _on(self, hosts: Sequence[Host], work: Callable[[Host, Connection], object]) -> None:
         raise_together(failures(self.pool.map(work, hosts)))

@@ -12,8 +12,9 @@ from kbootstrap.engine import api, cluster, node_drain
 from kbootstrap.engine.apply import Applying, run_steps, send
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
+from kbootstrap.engine.timing import stage
 from kbootstrap.errors import ApplyError, ConnectError, KbError, LockError, PreflightError, Problem
-from kbootstrap.model.events import Note, StageFinished, StageStarted
+from kbootstrap.model.events import Note
 from kbootstrap.model.host import Host
 from kbootstrap.model.plan import Gate, HostPlan, Plan
 from kbootstrap.plan import causes
@@ -52,10 +53,8 @@ class Rolling:
         """All *waves*, then what goes through the API. ApplyError when a host failed; nothing follows it."""
         self._flags(applying, waves)
         for wave in waves:
-            began = clock.monotonic_s()
-            applying.listener(StageStarted(stage=wave.name))
-            self._wave(applying, wave)
-            applying.listener(StageFinished(stage=wave.name, seconds=clock.monotonic_s() - began))
+            with stage(applying.listener, wave.name):
+                self._wave(applying, wave)
         api.apply(self.prepared, self.pool, applying.listener, plan)
 
     def begin(self, plan: Plan, names: Iterable[str]) -> None:

@@ -6,35 +6,30 @@ Each step is a change of the PKI on this machine's disk, brought to every host, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from kbootstrap.catalog import names
 from kbootstrap.engine import certs
-from kbootstrap.engine.certs_check import issued as issued_of
 from kbootstrap.engine.consumers import Pods
-from kbootstrap.engine.contact import contact
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
-from kbootstrap.errors import Problem, VerifyError
+from kbootstrap.engine.staged import Staged, Step, staged
+from kbootstrap.engine.timing import stage
 from kbootstrap.model.certificate import AUTHORITIES
-from kbootstrap.model.events import Note, StageFinished, StageStarted
+from kbootstrap.model.events import Note
 from kbootstrap.model.pki import SERVICE_ACCOUNT, Issued, Pki
-from kbootstrap.model.plan import Plan
 from kbootstrap.model.report import Result
-from kbootstrap.model.resource import File, Service
 from kbootstrap.pki import inspect, issue, rotate
 from kbootstrap.pki.profiles import profiles
 from kbootstrap.pki.rotate import Phase
 from kbootstrap.plan import consumers
 from kbootstrap.plan.consumers import Old
-from kbootstrap.remote.pool import Pool
 from kbootstrap.report.data import results as results_of
 from kbootstrap.store import clock, pki_dir
 from kbootstrap.store.entropy import SystemEntropy
 from kbootstrap.store.folder import Folder
-from kbootstrap.store.lock import hold
 
 REREAD_S = 180.0  # a kubelet renews the file of a token within 90 s of its own restart, and client-go reads it once a minute
 KINDS = AUTHORITIES
@@ -47,16 +42,6 @@ class Asked:
     name: str
     restart_workloads: bool = False
     leave_workloads: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One change of the PKI; *pki* is what it is afterwards."""
-
-    title: str
-    meaning: str
-    pki: Pki
-    issued: tuple[Issued, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,63 +68,39 @@ class Outcome:
 
 def run(request: Request, asked: Asked, *, dry: bool = False) -> Outcome:
     """The whole rotation, or what of it is left. Nothing is written anywhere before the user said yes to the first step's plan."""
-    with hold(request.folder.root, "certs.rotate"):
-        known, pki = contact(request.folder), issued_of(request.folder)
-        prepared = certs.wants(known, pki)
-        with request.connect(prepared) as pool:
-            now = certs.look(request, prepared, pool)
-            ahead = steps(known, pki, asked.name, pending=not now.plan.empty)
-            outcome = Outcome(steps=ahead, lines=tuple(lines(known, pki, ahead, now.plan, ending(request.folder, pki, asked.name))))
-            if dry:
-                return outcome
-            for line in outcome.lines:
-                request.listener(Note(text=line))
-            first = certs.look(request, certs.wants(known, ahead[0].pki), pool, again=True)
-            if not request.confirm(first.plan):
-                return replace(outcome, agreed=False)
-            return _Rotating(request=request, asked=asked, pool=pool, known=known).all(pki, outcome)
+    with staged(request, "certs.rotate") as now:
+        ahead = steps(now.known, now.pki, asked.name, pending=not now.plan.empty)
+        outcome = Outcome(steps=ahead, lines=tuple(now.told(ahead, ending(request.folder, now.pki, asked.name))))
+        if dry:
+            return outcome
+        if not now.agreed(ahead, outcome.lines):
+            return replace(outcome, agreed=False)
+        return _Rotating(staged=now, asked=asked).all(outcome)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rotating:
     """A rotation under way, on open connections."""
 
-    request: Request
+    staged: Staged
     asked: Asked
-    pool: Pool
-    known: Prepared
 
-    def all(self, pki: Pki, outcome: Outcome) -> Outcome:
-        """Every step of *outcome*, the first from *pki*; or until one would cut off pods."""
-        results: tuple[Result, ...] = ()
+    def all(self, outcome: Outcome) -> Outcome:
+        """Every step of *outcome*; or until one would cut off pods."""
+        pki, results = self.staged.pki, tuple[Result, ...]()
         for step in outcome.steps:
             if step.pki != pki:
-                held, tokens = self._cut_off(certs.wants(self.known, pki), step)
+                held, tokens = self._cut_off(certs.wants(self.staged.known, pki), step)
                 if (held or tokens) and not self.asked.leave_workloads:
                     return replace(outcome, results=results, held=held, tokens=tokens)
-            results = self._step(pki, step)
-            pki = step.pki
+            with stage(self.staged.request.listener, step.title):
+                brought = self.staged.bring(pki, step)
+                self._followed(self._pods(brought.prepared), step.pki, brought.hosts)
+            pki, results = step.pki, brought.results
         return replace(outcome, results=results)
 
-    def _step(self, before: Pki, step: Step) -> tuple[Result, ...]:
-        """One change: on this machine's disk, on the hosts, proven, and followed by what reads it. VerifyError when a check fails."""
-        listener, began = self.request.listener, clock.monotonic_s()
-        listener(StageStarted(stage=step.title))
-        certs.tell(listener, step.issued, verb="issued")
-        if step.pki != before:
-            pki_dir.replace(self.request.folder.pki, before, step.pki, step.issued)
-        prepared = certs.wants(self.known, step.pki, step.issued)
-        found = certs.look(self.request, prepared, self.pool, again=True)
-        results = certs.install(self.request, prepared, self.pool, found, command="certs.rotate")
-        if bad := [result for result in results if not result.ok]:
-            problems = [Problem(where=f"{r.check} {r.where}", what=r.detail, hint=r.hint) for r in bad]
-            raise VerifyError(f"{len(bad)} checks failed behind {step.title}", problems=problems, hint="Mend them; the same command then goes on.")
-        self._followed(self._pods(prepared), step.pki, tuple(found.observed))
-        listener(StageFinished(stage=step.title, seconds=clock.monotonic_s() - began))
-        return results
-
     def _pods(self, prepared: Prepared) -> Pods:
-        return Pods(prepared=prepared, pool=self.pool, listener=self.request.listener)
+        return Pods(prepared=prepared, pool=self.staged.pool, listener=self.staged.request.listener)
 
     def _followed(self, pods: Pods, pki: Pki, hosts: Sequence[str]) -> None:
         """What reads the change in its own time: the bundles of all namespaces, the kubelets' tokens; then the pods that are ours to restart."""
@@ -155,7 +116,7 @@ class _Rotating:
     def _cut_off(self, prepared: Prepared, step: Step) -> tuple[tuple[Old, ...], tuple[str, ...]]:
         """The pods that run since before, and the tokens nobody renews, which *step* may cut off: from then on every API server shows a certificate
         of the new CA, or accepts tokens of the new key only."""
-        name, listener = self.asked.name, self.request.listener
+        name, listener = self.asked.name, self.staged.request.listener
         if (name, rotate.phase(step.pki, name)) not in ((names.CLUSTER_CA, Phase.REISSUE), (SERVICE_ACCOUNT, Phase.IDLE)):
             return (), ()
         pods = self._pods(prepared)
@@ -217,24 +178,3 @@ def ending(folder: Folder, pki: Pki, name: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(entry.id for entry in living if entry.id.startswith("token:")))
     old = inspect.describe(pki.former.get(name, pki.cas[name].cert_pem)).common_name
     return tuple(dict.fromkeys(entry.id for entry in living if entry.id.startswith("user:") and entry.issuer == old))
-
-
-def lines(known: Prepared, pki: Pki, ahead: Sequence[Step], now: Plan, users: Sequence[str] = ()) -> Iterator[str]:
-    """What each of the steps *ahead* changes: the first is compared with what lies on the hosts (*now* what lacks there), the others with it.
-    *users* lose their kubeconfigs with the last."""
-    before = certs.wants(known, pki)
-    for number, step in enumerate(ahead, 1):
-        after = certs.wants(known, step.pki)
-        units: dict[str, list[str]] = {}
-        files = 0
-        for host in known.spec.hosts:
-            there = {resource.key: resource for resource in before.desired.resources(host.name)}
-            changed = [resource for resource in after.desired.resources(host.name) if there.get(resource.key) != resource]
-            files += sum(isinstance(resource, File) for resource in changed)
-            for unit in (resource.name.removesuffix(".service") for resource in changed if isinstance(resource, Service)):
-                units.setdefault(unit, []).append(host.name)
-        again = f", {sum(1 for _ in now.changes())} changes of it not yet done" if number == 1 and not now.empty else ""
-        again += f"; {', '.join(users)} must be issued anew" if users and step is ahead[-1] else ""
-        what = "; ".join(f"{unit} on {', '.join(hosts)}" for unit, hosts in units.items()) or "nothing"
-        yield f"{step.title}: {step.meaning}{again}. {len(step.issued)} signatures, {files} files; restarts {what}."
-        before = after

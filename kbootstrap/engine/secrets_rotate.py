@@ -11,14 +11,15 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from kbootstrap.catalog import paths
-from kbootstrap.engine import api, certs, cluster
+from kbootstrap.engine import api, cluster
 from kbootstrap.engine.certs_check import issued as issued_of
 from kbootstrap.engine.contact import contact
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
-from kbootstrap.engine.rotate import Step, lines
+from kbootstrap.engine.staged import Staged, Step, staged
+from kbootstrap.engine.timing import stage
 from kbootstrap.errors import ApplyError, CommandError, PreflightError, Problem, VerifyError, counted
-from kbootstrap.model.events import Note, StageFinished, StageStarted
+from kbootstrap.model.events import Note
 from kbootstrap.model.host import Host
 from kbootstrap.model.pki import Pki
 from kbootstrap.model.report import Result
@@ -30,9 +31,7 @@ from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.lock import Owner
 from kbootstrap.remote.lock import hold as hold_host
 from kbootstrap.remote.pool import Pool
-from kbootstrap.store import clock, pki_dir
 from kbootstrap.store.entropy import SystemEntropy
-from kbootstrap.store.lock import hold
 
 COMMAND: Final = "secrets.rotate"
 READ, WRITE, REWRITE, DROP = "READ", "WRITE", "REWRITE", "DROP"
@@ -78,24 +77,17 @@ def show(request: Request) -> Shown:
 
 def run(request: Request, *, dry: bool = False) -> Outcome:
     """The whole rotation, or what of it is left. Nothing is written anywhere before the user said yes to the first step's plan."""
-    with hold(request.folder.root, COMMAND):
-        known, pki = contact(request.folder), issued_of(request.folder)
-        prepared = certs.wants(known, pki)
-        with request.connect(prepared) as pool:
-            now = certs.look(request, prepared, pool)
-            found = scan(known, pool)
-            _refuse_strange(pki, found)
-            ahead = steps(pki, pending=any(change.key == paths.ENCRYPTION_CONFIG for change in now.plan.changes()))
-            told = [line.replace("0 signatures, ", "") for line in lines(known, pki, ahead, now.plan)]
-            outcome = Outcome(steps=ahead, lines=(*told, f"{counted(len(found.by), 'secret')}; sealed by {_told(found)}."), counts=found.counts)
-            if dry:
-                return outcome
-            for line in outcome.lines:
-                request.listener(Note(text=line))
-            first = certs.look(request, certs.wants(known, ahead[0].pki), pool, again=True)
-            if not request.confirm(first.plan):
-                return replace(outcome, agreed=False)
-            return _Rotating(request=request, pool=pool, known=known).all(pki, outcome)
+    with staged(request, COMMAND) as now:
+        found = scan(now.known, now.pool)
+        _refuse_strange(now.pki, found)
+        ahead = steps(now.pki, pending=any(change.key == paths.ENCRYPTION_CONFIG for change in now.plan.changes()))
+        lines = (*now.told(ahead), f"{counted(len(found.by), 'secret')}; sealed by {_told(found)}.")
+        outcome = Outcome(steps=ahead, lines=lines, counts=found.counts)
+        if dry:
+            return outcome
+        if not now.agreed(ahead, lines):
+            return replace(outcome, agreed=False)
+        return _Rotating(staged=now).all(outcome)
 
 
 def steps(pki: Pki, *, pending: bool) -> tuple[Step, ...]:
@@ -161,42 +153,29 @@ def _scan(host: Host, connection: Connection) -> Scan:
 class _Rotating:
     """A rotation under way, on open connections."""
 
-    request: Request
-    pool: Pool
-    known: Prepared
+    staged: Staged
 
-    def all(self, pki: Pki, outcome: Outcome) -> Outcome:
-        """Every step of *outcome*, the first from *pki*."""
-        results: tuple[Result, ...] = ()
+    def all(self, outcome: Outcome) -> Outcome:
+        """Every step of *outcome*."""
+        pki, results = self.staged.pki, tuple[Result, ...]()
         for step in outcome.steps:
-            began = clock.monotonic_s()
-            self.request.listener(StageStarted(stage=step.title))
-            if step.title == REWRITE:
-                self._rewrite(step.pki)
-            else:
-                results = self._bring(pki, step)
+            with stage(self.staged.request.listener, step.title):
+                if step.title == DROP:
+                    self._refuse_left(step.pki)
+                if step.title == REWRITE:
+                    self._rewrite(step.pki)
+                else:
+                    results = self.staged.bring(pki, step).results
             pki = step.pki
-            self.request.listener(StageFinished(stage=step.title, seconds=clock.monotonic_s() - began))
         self._opened()
-        return replace(outcome, results=results, counts=scan(self.known, self.pool).counts)
+        return replace(outcome, results=results, counts=self._scan().counts)
 
-    def _bring(self, before: Pki, step: Step) -> tuple[Result, ...]:
-        """One change of the PKI: on this machine's disk, on the masters one by one, proven. VerifyError when a check fails."""
-        if step.title == DROP:
-            self._refuse_left(step.pki)
-        if step.pki != before:
-            pki_dir.replace(self.request.folder.pki, before, step.pki, ())
-        prepared = certs.wants(self.known, step.pki)
-        found = certs.look(self.request, prepared, self.pool, again=True)
-        results = certs.install(self.request, prepared, self.pool, found, command=COMMAND)
-        if bad := [result for result in results if not result.ok]:
-            problems = [Problem(where=f"{r.check} {r.where}", what=r.detail, hint=r.hint) for r in bad]
-            raise VerifyError(f"{len(bad)} checks failed behind {step.title}", problems=problems, hint="Mend them; the same command then goes on.")
-        return results
+    def _scan(self) -> Scan:
+        return scan(self.staged.known, self.staged.pool)
 
     def _refuse_left(self, after: Pki) -> None:
         """Nothing may be left that only a key opens which *after* does not have."""
-        if left := scan(self.known, self.pool).others(after.sealing.readers[0].name):
+        if left := self._scan().others(after.sealing.readers[0].name):
             raise VerifyError(
                 f"still sealed by another key: {counted(len(left), 'secret')}, {', '.join(left[:SHOWN])}", hint="Run the same command again."
             )
@@ -205,12 +184,12 @@ class _Rotating:
         """ApplyError when secrets are left that cannot be written."""
         name, said = pki.sealing.readers[0].name, ""
         for _ in range(ROUNDS):
-            left = scan(self.known, self.pool).others(name)
+            left = self._scan().others(name)
             if not left:
                 return
-            self.request.listener(Note(text=f"to write anew: {counted(len(left), 'secret')}"))
+            self.staged.request.listener(Note(text=f"to write anew: {counted(len(left), 'secret')}"))
             said = self._written(left)
-        if left := scan(self.known, self.pool).others(name):
+        if left := self._scan().others(name):
             problems = [Problem(where=path, what="is not sealed anew") for path in left[:SHOWN]]
             raise ApplyError(
                 f"{counted(len(left), 'secret')} cannot be written: {said[-300:]}", problems=problems, hint="A webhook that refuses them?"
@@ -218,9 +197,9 @@ class _Rotating:
 
     def _written(self, left: Sequence[str]) -> str:
         """*left* written through a healthy API server, on whose host they stay; what kubectl complained of."""
-        host, said = api.healthy_master(self.known, self.pool), ""
-        connection = self.pool.connection(host)
-        with hold_host(connection, Owner.here(COMMAND), take=self.request.take_lock):
+        host, said = api.healthy_master(self.staged.known, self.staged.pool), ""
+        connection = self.staged.pool.connection(host)
+        with hold_host(connection, Owner.here(COMMAND), take=self.staged.request.take_lock):
             for page in words.pages(left):
                 _, _, stderr = cluster.one(connection, words.rewrite(host), page, deadline_s=PAGE_S)
                 said = stderr.strip() or said
@@ -228,7 +207,8 @@ class _Rotating:
 
     def _opened(self) -> None:
         """Every API server opens every secret. VerifyError when one does not."""
-        outcomes = self.pool.map(lambda host, connection: cluster.one(connection, words.readable(host), deadline_s=PAGE_S), self.known.spec.masters)
+        masters = self.staged.known.spec.masters
+        outcomes = self.staged.pool.map(lambda host, connection: cluster.one(connection, words.readable(host), deadline_s=PAGE_S), masters)
         bad = {name: str(o.error) if o.error else o.get()[2].strip() for name, o in outcomes.items() if o.error or o.get()[0] != 0}
         if bad:
             problems = [Problem(where=name, what=f"its API server cannot open all secrets: {why[-300:]}") for name, why in bad.items()]

@@ -17,8 +17,9 @@ from kbootstrap.catalog import ports
 from kbootstrap.engine import cluster, site
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.site import POD_PORT, SERVICE_PORT, Pod, Site
+from kbootstrap.engine.timing import stage
 from kbootstrap.errors import CommandError, KbError
-from kbootstrap.model.events import Listener, Note, StageFinished, StageStarted
+from kbootstrap.model.events import Listener, Note
 from kbootstrap.model.host import Host
 from kbootstrap.model.report import Result
 from kbootstrap.plan.checks.gates import kubectl
@@ -58,19 +59,16 @@ def check(prepared: Prepared, pool: Pool, listener: Listener) -> list[Result]:
 
     Never raises for what it finds, nor for what stops it: that is a result too. Its namespace is deleted at the end, without waiting.
     """
-    began = clock.monotonic_s()
-    listener(StageStarted(stage=STAGE))
     namespace = site.new_namespace()
     old: tuple[str, ...] = ()
-    try:
-        found, old = site.put_up(prepared, pool, namespace)
-        results = [*_pods(prepared, found), *_asked(prepared, pool, found)]
-    except KbError as error:
-        results = [Result(check="test-pods", where="cluster", ok=False, detail=str(error), hint=error.hint or "invoke cluster.status")]
-    finally:
-        _remove(prepared, pool, (namespace, *old), listener)
-    listener(StageFinished(stage=STAGE, seconds=clock.monotonic_s() - began))
-    return results
+    with stage(listener, STAGE):
+        try:
+            found, old = site.put_up(prepared, pool, namespace)
+            return [*_pods(prepared, found), *_asked(prepared, pool, found)]
+        except KbError as error:
+            return [Result(check="test-pods", where="cluster", ok=False, detail=str(error), hint=error.hint or "invoke cluster.status")]
+        finally:
+            _remove(prepared, pool, (namespace, *old), listener)
 
 
 def _remove(prepared: Prepared, pool: Pool, namespaces: Sequence[str], listener: Listener) -> None:

@@ -11,7 +11,8 @@ import pytest
 from kbootstrap.catalog import names
 from kbootstrap.engine.known_pki import ca_files_sha256
 from kbootstrap.engine.prepared import Prepared
-from kbootstrap.engine.rotate import KINDS, Step, steps
+from kbootstrap.engine.rotate import KINDS, steps
+from kbootstrap.engine.staged import Step
 from kbootstrap.model.pki import SERVICE_ACCOUNT, Pki
 from kbootstrap.pki import inspect, issue
 from kbootstrap.pki.profiles import profiles

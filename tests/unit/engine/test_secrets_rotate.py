@@ -10,7 +10,9 @@ from kbootstrap.engine import secrets_rotate
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
 from kbootstrap.engine.secrets_rotate import Shown, steps
+from kbootstrap.engine.staged import Staged
 from kbootstrap.errors import CommandError, PreflightError, VerifyError
+from kbootstrap.model.plan import Plan
 from kbootstrap.pki.sealing import Phase
 from kbootstrap.plan.sealing import Scan
 from kbootstrap.remote.pool import Pool
@@ -54,7 +56,9 @@ def test_a_secret_that_nobody_opens_stops_a_rotation_before_it_begins() -> None:
 
 def test_the_old_key_is_not_dropped_while_a_value_has_it() -> None:
     dropped = steps(PKI, pending=False)[-1].pki
-    rotating = secrets_rotate._Rotating(request=cast(Request, None), pool=a_pool(Answer(stdout=SAID)), known=KNOWN)
+    rotating = secrets_rotate._Rotating(
+        staged=Staged(request=cast(Request, None), command="", known=KNOWN, pki=PKI, pool=a_pool(Answer(stdout=SAID)), plan=Plan(stages=()))
+    )
     with pytest.raises(VerifyError, match="default/a"):
         rotating._refuse_left(dropped)
 
