@@ -15,7 +15,7 @@ from kbootstrap.engine.certs_check import issued as issued_of
 from kbootstrap.engine.contact import contact
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
-from kbootstrap.errors import Problem, VerifyError
+from kbootstrap.errors import Problem, VerifyError, counted
 from kbootstrap.model.events import Note
 from kbootstrap.model.pki import Issued, Pki
 from kbootstrap.model.plan import Plan
@@ -82,9 +82,9 @@ class Staged:
         before = certs.wants(self.known, self.pki)
         for number, step in enumerate(ahead, 1):
             after = certs.wants(self.known, step.pki)
-            again = f", {sum(1 for _ in self.plan.changes())} changes of it not yet done" if number == 1 and not self.plan.empty else ""
+            again = f", {counted(sum(1 for _ in self.plan.changes()), 'change')} of it not yet done" if number == 1 and not self.plan.empty else ""
             again += f"; {', '.join(users)} must be issued anew" if users and step is ahead[-1] else ""
-            signed = f"{len(step.issued)} signatures, " if step.issued else ""
+            signed = f"{counted(len(step.issued), 'signature')}, " if step.issued else ""
             yield f"{step.title}: {step.meaning}{again}. {signed}{_changed(before, after)}."
             before = after
 
@@ -98,7 +98,7 @@ def _changed(before: Prepared, after: Prepared) -> str:
         files += sum(isinstance(resource, File) for resource in changed)
         for unit in (resource.name.removesuffix(".service") for resource in changed if isinstance(resource, Service)):
             units.setdefault(unit, []).append(host.name)
-    return f"{files} files; restarts " + ("; ".join(f"{unit} on {', '.join(hosts)}" for unit, hosts in units.items()) or "nothing")
+    return f"{counted(files, 'file')}; restarts " + ("; ".join(f"{unit} on {', '.join(hosts)}" for unit, hosts in units.items()) or "nothing")
 
 
 @contextmanager
