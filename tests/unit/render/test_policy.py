@@ -54,6 +54,7 @@ def test_every_etcd_member_is_told_of_all_and_of_its_state() -> None:
 def test_etcd_3_5_gets_the_names_of_its_time() -> None:
     older = etcd.arguments(replace(SPEC, versions={"etcd": "3.5.21"}), M1)
     assert "--experimental-initial-corrupt-check=true" in older
+    assert "--experimental-compact-hash-check-enabled=true" in older
     assert not [flag for flag in older if flag.startswith("--feature-gates")]
 
 
