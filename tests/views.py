@@ -13,9 +13,9 @@ from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.model.finding import Finding
 from kbootstrap.model.host import Role
 from kbootstrap.model.reach import Cause, Pair, Proof, Verdict
+from kbootstrap.model.status import Api, Certificate, HostState, Member, NodeState, Status, Trouble, Unit
 from kbootstrap.report.html import reach
 from kbootstrap.report.html.view import Network, View
-from kbootstrap.report.status import Api, Certificate, HostState, Member, NodeState, Status, Trouble, Unit
 from kbootstrap.store.state import State
 from kbootstrap.testing.builders import THE_DAY, a_cluster, a_host, a_pki
 

@@ -14,10 +14,10 @@ from kbootstrap.errors import CommandError, KbError
 from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.host import Host
+from kbootstrap.model.status import Trouble
 from kbootstrap.plan.troubles import unreached
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
-from kbootstrap.report.status import Trouble
 
 DIALLED: Final = (ports.API, ports.ETCD_CLIENT, ports.ETCD_PEER, ports.KUBELET)
 TIMEOUT_S: Final = 3.0

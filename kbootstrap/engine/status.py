@@ -14,13 +14,13 @@ from kbootstrap.errors import KbError
 from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.host import Host
+from kbootstrap.model.status import Api, HostState, Member, NodeState, Status, Trouble
 from kbootstrap.plan import condition, words
 from kbootstrap.plan import ledger as ledger_of
 from kbootstrap.plan.checks.finding import Context
 from kbootstrap.plan.ledger import Ledger
 from kbootstrap.plan.troubles import troubles
 from kbootstrap.remote.pool import Pool
-from kbootstrap.report.status import Api, HostState, Member, NodeState, Status, Trouble
 from kbootstrap.store import clock
 
 

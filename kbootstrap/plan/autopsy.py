@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from kbootstrap.errors import KbError, Problem
+from kbootstrap.model.status import Status, Trouble, Unit
 from kbootstrap.plan import causes
 from kbootstrap.plan.redact import redacted
 from kbootstrap.plan.words import probe as words_probe
-from kbootstrap.report.status import Status, Trouble, Unit
+from kbootstrap.report.status import lines as screen
 
 _UNIT: Final = re.compile(r"\b[\w@-]+\.service\b|journalctl -u (?P<short>[\w@-]+)")
 _BEFORE: Final = re.compile(r"^\S+ \S+ [^\s:]+: ")  # time, host and process, as journalctl -o short-iso begins a line
@@ -116,7 +117,7 @@ def _causes(found: Sequence[Problem]) -> list[str]:
 
 
 def _status(status: Status) -> list[str]:
-    return ["", "=== The cluster then (cluster.status)", *status.lines()]
+    return ["", "=== The cluster then (cluster.status)", *screen(status)]
 
 
 def _hosts(seen: Seen) -> Iterator[str]:

@@ -14,10 +14,10 @@ from kbootstrap.catalog import paths
 from kbootstrap.errors import PkiError
 from kbootstrap.model.host import Host
 from kbootstrap.model.report import Cause
+from kbootstrap.model.status import Api, Certificate, Member, NodeState, Unit
 from kbootstrap.pki.inspect import describe
 from kbootstrap.plan import causes, certificate_sh, facts, words
 from kbootstrap.plan.checks.gates import etcdctl, kubectl
-from kbootstrap.report.status import Api, Certificate, Member, NodeState, Unit
 from kbootstrap.resources import KINDS
 from kbootstrap.resources.difference import sh
 

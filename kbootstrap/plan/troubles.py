@@ -9,9 +9,9 @@ from kbootstrap.errors import counted
 from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.host import Host
+from kbootstrap.model.status import CERTIFICATE_SOON_D, DISK_FULL_PERCENT, HostState, Member, Trouble
 from kbootstrap.plan.checks.finding import Context
 from kbootstrap.plan.preflight import preflight
-from kbootstrap.report.status import CERTIFICATE_SOON_D, DISK_FULL_PERCENT, HostState, Member, Trouble
 from kbootstrap.resources import firewall
 from kbootstrap.resources.firewall.look import Seen
 from kbootstrap.rolebook.openings import NAME, openings

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from kbootstrap.report.status import LOOPING
+from kbootstrap.model.status import LOOPING
 from kbootstrap.resources.difference import sh
 
 _LINES: Final = 300  # etcd prints its whole usage behind the one line that matters

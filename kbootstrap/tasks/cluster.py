@@ -137,11 +137,12 @@ def verify(
 def status(_: Context, cluster: str = "", json: bool = False, ask_sudo_password: bool = False, sudo_password_fd: int = -1) -> None:
     """One screen: hosts, units, versions, the etcd leader, certificates' days left. Works with hosts that are down."""
     from kbootstrap.engine import status as looking
+    from kbootstrap.report.status import lines
     from kbootstrap.tasks import _request
 
     with _request.open_(find_folder(cluster), quiet=json, ask=ask_sudo_password, fd=sudo_password_fd) as request:
         found = looking.status(request)
-    say(encoder.dumps(found.data(), indent=1) if json else "\n".join(found.lines()))
+    say(encoder.dumps(found.data(), indent=1) if json else "\n".join(lines(found)))
     if not found.healthy:
         raise Exit(code=VerifyError.exit_code)
 

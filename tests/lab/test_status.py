@@ -14,9 +14,10 @@ from kbootstrap import inventory
 from kbootstrap import lab as labs
 from kbootstrap.engine.status import status
 from kbootstrap.model.pki import Pki
+from kbootstrap.model.status import Status
 from kbootstrap.pki import issue
 from kbootstrap.pki.profiles import profiles
-from kbootstrap.report.status import Status
+from kbootstrap.report.status import lines
 from kbootstrap.store import clock
 from kbootstrap.store.entropy import SystemEntropy
 from tests.lab.conftest import Cluster, OwnHosts
@@ -33,7 +34,7 @@ def inside(host: labs.LabHost, *argv: str) -> None:
 def until(cluster: Cluster, holds: Callable[[Status], bool], what: str) -> Status:
     deadline = time.monotonic() + _DEADLINE_S
     while not holds(found := status(cluster.request())):
-        assert time.monotonic() < deadline, f"not within {_DEADLINE_S} s: {what}\n" + "\n".join(found.lines())
+        assert time.monotonic() < deadline, f"not within {_DEADLINE_S} s: {what}\n" + "\n".join(lines(found))
         time.sleep(1)
     return found
 
@@ -50,7 +51,7 @@ def test_a_stopped_kube_proxy_is_named_with_its_host(cluster: Cluster) -> None:
         found = status(cluster.request())
         assert [(unit.host, unit.name) for state in found.hosts for unit in state.units if not unit.ok] == [("w1", "kube-proxy.service")]
         assert not found.healthy
-        assert any("w1 inactive" in line and "systemctl start kube-proxy.service" in line for line in found.lines())
+        assert any("w1 inactive" in line and "systemctl start kube-proxy.service" in line for line in lines(found))
     finally:
         inside(host, "systemctl", "start", "kube-proxy")
     until(cluster, healthy, "healthy again")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from kbootstrap.model.status import CERTIFICATE_SOON_D, DISK_FULL_PERCENT, HostState, span
 from kbootstrap.report.html.markup import Html, el, join
 from kbootstrap.report.html.view import SYMBOLS, Place, State, View
-from kbootstrap.report.status import CERTIFICATE_SOON_D, DISK_FULL_PERCENT, HostState, span
 
 _HEADS = ("host", "state", "address", "roles", "pods", "system", "up", "clock", "fullest disk", "first certificate to end")
 CLOCK_WARN_S = 5.0

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 from kbootstrap.errors import counted
 from kbootstrap.model.finding import Severity
+from kbootstrap.model.status import Unit
 from kbootstrap.report.html import reach
 from kbootstrap.report.html.names import folded
 from kbootstrap.report.html.view import Block, Certificate, State, View
-from kbootstrap.report.status import Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

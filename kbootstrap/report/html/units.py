@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kbootstrap.model.status import HostState, Unit, span
 from kbootstrap.report.html.grid import Cell, Line, grid
 from kbootstrap.report.html.markup import Html, el, join
 from kbootstrap.report.html.names import folded
 from kbootstrap.report.html.view import State, View
-from kbootstrap.report.status import HostState, Unit, span
 
 
 def section(view: View) -> Html:

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from kbootstrap.catalog.ports import Port
 from kbootstrap.model.finding import Finding
-from kbootstrap.report.status import Status
+from kbootstrap.model.status import Status
 
 
 class State(StrEnum):

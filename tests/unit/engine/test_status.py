@@ -17,12 +17,13 @@ from kbootstrap.errors import ConnectError
 from kbootstrap.model.events import silent
 from kbootstrap.model.host import Host
 from kbootstrap.model.pki import Pki
+from kbootstrap.model.status import Status, span
 from kbootstrap.pki import issue
 from kbootstrap.pki.profiles import profiles
 from kbootstrap.plan import condition
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
-from kbootstrap.report.status import Status, span
+from kbootstrap.report.status import lines
 from kbootstrap.store import clock
 from kbootstrap.store.folder import Folder
 from kbootstrap.testing.builders import SameEntropy, a_cluster
@@ -123,12 +124,12 @@ def look(tmp_path: Path) -> Look:
 
 
 def screen(found: Status) -> str:
-    return "\n".join(found.lines())
+    return "\n".join(lines(found))
 
 
 def bad(found: Status) -> list[str]:
     """The lines that are not well, without those that only count."""
-    return [line.strip() for line in found.lines() if "→" in line]
+    return [line.strip() for line in lines(found) if "→" in line]
 
 
 def test_a_healthy_cluster_is_one_screen_without_a_hint(look: Look) -> None:

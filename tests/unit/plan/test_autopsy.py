@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from kbootstrap.errors import ApplyError, Problem, VerifyError
 from kbootstrap.model.report import Cause
+from kbootstrap.model.status import HostState, Status, Trouble, Unit
 from kbootstrap.plan import autopsy, words
 from kbootstrap.plan.autopsy import Seen
-from kbootstrap.report.status import HostState, Status, Trouble, Unit
 
 UNITS = ["etcd.service", "kube-apiserver.service", "kubelet.service"]
 
