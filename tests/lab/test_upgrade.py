@@ -163,7 +163,7 @@ def test_killed_behind_each_stage_it_goes_on(pair: Cluster) -> None:
     fresh(pair)
     seen = set[str]()
     for _ in range(12):
-        if not killed_at_news(pair, seen):
+        if not killed_at_news(pair, seen, "upgrade", "--to", NEW):
             break
     assert {"API SERVERS", "CONTROLLERS", "drain m1", "NODES"} <= seen
     assert all_run(pair, NEW)
@@ -177,9 +177,9 @@ def test_killed_behind_each_stage_it_goes_on(pair: Cluster) -> None:
     assert (kept.origin, kept.target, kept.done) == (OLD, NEW, True)
 
 
-def killed_at_news(cluster: Cluster, seen: set[str]) -> bool:
+def killed_at_news(cluster: Cluster, seen: set[str], command: str, *words: str) -> bool:
     """Whether the command was killed: it is at the first stage whose end none of the commands before had told."""
-    argv = [sys.executable, "-m", "kbootstrap", "cluster.upgrade", "--cluster", cluster.folder.name, "--to", NEW, "--yes"]
+    argv = [sys.executable, "-m", "kbootstrap", f"cluster.{command}", "--cluster", cluster.folder.name, *words, "--yes"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         argv, cwd=cluster.folder.root.parents[1], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -213,6 +213,24 @@ def test_a_patch_goes_back_and_a_minor_does_not(pair: Cluster) -> None:
     assert f'kubernetes: "{NEW}"' in pair.folder.cluster_yml.read_text()
     assert pair.plan().picture.plan.empty
     assert "no upgrade of this cluster is known" in refused(lambda: rollback(pair)).message
+
+
+@pytest.mark.long(seconds=BUILDS_S + 200)
+def test_half_an_upgrade_goes_back_and_so_does_half_a_way_back(pair: Cluster) -> None:
+    """Killed when the API server is new and the node is not; then on its way back."""
+    if not all_run(pair, NEW):
+        fresh(pair)
+        upgrade(pair, NEW)
+    before = {"HOSTS", "ETCD"}
+    assert killed_at_news(pair, before, "upgrade", "--to", PATCH)
+    assert before == {"HOSTS", "ETCD", "API SERVERS"}
+    assert versions.of(running(pair)) == [NEW, PATCH]
+    assert killed_at_news(pair, set(), "rollback")
+    rollback(pair)
+    assert all_run(pair, NEW)
+    assert f'kubernetes: "{NEW}"' in pair.folder.cluster_yml.read_text()
+    assert pair.plan().picture.plan.empty
+    assert "SchedulingDisabled" not in pair.kubectl("get", "nodes")
 
 
 @pytest.mark.long(seconds=BUILDS_S + 500)
