@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from kbootstrap import inventory
 from kbootstrap import lab as labs
@@ -16,6 +16,7 @@ from kbootstrap.report.etcd import EtcdStatus
 from tests.lab.conftest import Cluster
 
 KEYS, OBJECTS, BATCH = 1000, 20, 100
+_STARTS = "systemctl show -p Id,InvocationID,ActiveEnterTimestampMonotonic etcd.service kube-apiserver.service"
 
 
 def inside(cluster: Cluster, host: str, text: str) -> str:
@@ -38,6 +39,22 @@ def until(cluster: Cluster, holds: Callable[[EtcdStatus], bool]) -> EtcdStatus:
 
 def whole(found: EtcdStatus) -> bool:
     return found.ok and len(found.following) == len(found.members)
+
+
+def voters(cluster: Cluster) -> list[str]:
+    """Once all is well: who votes."""
+    return sorted(each.name for each in until(cluster, whole).known if not each.learner)
+
+
+def masters(cluster: Cluster, full: str, names: Collection[str]) -> None:
+    """The inventory with these masters of *full*'s alone: one line is one host there."""
+    lines = [line for line in full.splitlines() if not line.startswith("    m") or line.split(":")[0].strip() in names]
+    cluster.folder.cluster_yml.write_text("\n".join(lines) + "\n")
+
+
+def starts(cluster: Cluster, hosts: Collection[str]) -> dict[str, str]:
+    """When etcd and the API server of each host began, and as which invocation."""
+    return {host: inside(cluster, host, _STARTS) for host in hosts}
 
 
 def canaries(cluster: Cluster, mark: str) -> None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kbootstrap import lab as labs
 from kbootstrap.catalog import paths
-from kbootstrap.engine import etcd_recover, etcd_status
+from kbootstrap.engine import etcd_recover, etcd_status, node_remove
 from kbootstrap.engine.etcd_restore import Asked
-from kbootstrap.errors import ApplyError, PreflightError
+from kbootstrap.engine.node_asked import Asked as NodesAsked
+from kbootstrap.engine.node_leave import Wish
+from kbootstrap.errors import ApplyError, ConnectError, PreflightError
 from kbootstrap.plan.etcd_orders import MEMBER, VOTER
 from kbootstrap.report.etcd import EtcdStatus
 from tests.lab.conftest import Cluster, OwnHosts
-from tests.lab.etcd import ctl, inside, lose, until, whole
+from tests.lab.etcd import ctl, inside, lose, masters, starts, until, voters, whole
 from tests.lab.load import loading
 from tests.lab.test_failover import opened
 
@@ -25,26 +28,9 @@ pytestmark = pytest.mark.lab
 
 REPOSITORY = Path(__file__).parents[2]
 DEADLINE_S = 600.0
-_STARTS = "systemctl show -p Id,InvocationID,ActiveEnterTimestampMonotonic etcd.service kube-apiserver.service"
 _NO_PEERS = (
     "nft add table inet cut; nft 'add chain inet cut out { type filter hook output priority 0; }'; nft add rule inet cut out tcp dport 2380 drop"
 )
-
-
-def masters(cluster: Cluster, full: str, names: Collection[str]) -> None:
-    """The inventory with these masters of *full*'s alone: one line is one host there."""
-    lines = [line for line in full.splitlines() if not line.startswith("    m") or line.split(":")[0].strip() in names]
-    cluster.folder.cluster_yml.write_text("\n".join(lines) + "\n")
-
-
-def starts(cluster: Cluster, hosts: Collection[str]) -> dict[str, str]:
-    """When etcd and the API server of each host began, and as which invocation."""
-    return {host: inside(cluster, host, _STARTS) for host in hosts}
-
-
-def voters(cluster: Cluster) -> list[str]:
-    found = until(cluster, whole)
-    return sorted(each.name for each in found.known if not each.learner)
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +113,25 @@ def test_a_new_machine_in_its_place_joins_as_well(mended: Cluster) -> None:
     assert voters(mended) == ["m1", "m2", "m3"]
     assert starts(mended, ["m2", "m3"]) == others
     assert mended.kubectl("get", "configmap", "kept", "-o", "name").strip() == "configmap/kept"
+
+
+@pytest.mark.long(seconds=120)
+def test_the_first_master_dies_for_good_and_another_machine_takes_its_name(mended: Cluster) -> None:
+    others = starts(mended, ["m2", "m3"])
+    labs.power_cut(mended.lab.host("m1"))
+    wish = Wish(asked=NodesAsked(names=("m1",)), stays=True, command="node.replace")
+    with pytest.raises(ConnectError, match="nothing was changed") as refused:
+        list(node_remove.replace_host(mended.request(), wish))
+    assert "invoke node.replace m1 --absent" in refused.value.hint
+    said = list(node_remove.replace_host(mended.request(), replace(wish, absent=True)))
+    assert "m1: left the cluster; nothing on it was cleaned" in said
+    assert sorted(each.name for each in etcd_status.status(mended.request()).known) == ["m2", "m3"]
+    labs.bare(mended.lab.host("m1"))
+    mended.up()
+    assert voters(mended) == ["m1", "m2", "m3"]
+    assert starts(mended, ["m2", "m3"]) == others
+    assert mended.kubectl("get", "configmap", "kept", "-o", "name").strip() == "configmap/kept"
+    assert mended.plan().picture.plan.empty
 
 
 _KILLED = """

@@ -14,7 +14,7 @@ from kbootstrap.engine.node_leave import Wish
 from kbootstrap.errors import ConnectError, InventoryError, PreflightError
 from kbootstrap.tasks import _trust
 from tests.lab.conftest import Cluster, OwnHosts
-from tests.lab.etcd import inside, until, whole
+from tests.lab.etcd import inside, masters, starts, voters
 from tests.lab.load import Load, loading
 from tests.lab.test_failover import opened
 from tests.lab.test_node import killed_behind
@@ -22,7 +22,6 @@ from tests.lab.test_node import killed_behind
 pytestmark = pytest.mark.lab
 
 _NEW_KEYS = "rm -f /etc/ssh/ssh_host_*; ssh-keygen -A; systemctl restart ssh"
-_STARTS = "systemctl show -p Id,InvocationID,ActiveEnterTimestampMonotonic etcd.service kube-apiserver.service"
 _API_BACK = "for i in $(seq 100); do systemctl is-active --quiet kube-apiserver && exit 0; sleep 0.5; done; exit 1"
 
 
@@ -30,21 +29,6 @@ _API_BACK = "for i in $(seq 100); do systemctl is-active --quiet kube-apiserver 
 def years(own_hosts: OwnHosts) -> Iterator[Cluster]:
     with own_hosts("kbyear", masters=5, workers=1) as found:
         yield found
-
-
-def masters(cluster: Cluster, full: str, names: Collection[str]) -> None:
-    """The inventory with these masters of *full*'s alone: one line is one host there."""
-    lines = [line for line in full.splitlines() if not line.startswith("    m") or line.split(":")[0].strip() in names]
-    cluster.folder.cluster_yml.write_text("\n".join(lines) + "\n")
-
-
-def starts(cluster: Cluster, hosts: Collection[str]) -> dict[str, str]:
-    """When etcd and the API server of each host began, and as which invocation."""
-    return {host: inside(cluster, host, _STARTS) for host in hosts}
-
-
-def voters(cluster: Cluster) -> list[str]:
-    return sorted(each.name for each in until(cluster, whole).known if not each.learner)
 
 
 def voters_known(cluster: Cluster) -> list[str]:
