@@ -28,7 +28,7 @@ from kbootstrap.store import clock, entropy
 from kbootstrap.store.folder import Folder
 from kbootstrap.store.lock import hold
 
-AGAIN = "Mend the cause and run invoke cluster.down again; it goes on where it stopped."
+AGAIN = "Mend the cause and run the same command again; it goes on where it stopped."
 STAYS = "stays "  # how a change says on its output that something is left
 
 # With the lock's own file the last trace in memory goes. Whoever waits for the lock at this moment finds a host without a ledger.
@@ -79,10 +79,10 @@ def _refuse_others(ledgers: dict[str, Ledger], cluster_id: str) -> None:
         raise PreflightError(f"{counted(len(foreign), 'host')} of another cluster; nothing was changed", problems=problems, hint=hint)
 
 
-def leave_host(request: Request, connection: Connection, host: Host, ledger: Ledger) -> str:
-    """One host from its ledger to nothing. What an earlier run left in memory goes too."""
+def leave_host(request: Request, connection: Connection, host: Host, ledger: Ledger, *, command: str = "cluster.down") -> str:
+    """One host from its ledger to nothing, for *command*. What an earlier run left in memory goes too."""
     said = "nothing of ours was there"
-    with hold_host(connection, Owner.here("cluster.down"), take=request.take_lock):
+    with hold_host(connection, Owner.here(command), take=request.take_lock):
         if not ledger.empty:
             way = leave(host.name, ledger, sysctl=host.host.sysctl)
             said = _summary(way, run(connection, way.changes, request.listener))

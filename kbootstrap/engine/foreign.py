@@ -24,7 +24,6 @@ from kbootstrap.remote.pool import Pool, failures
 from kbootstrap.store.lock import hold
 
 LOOK_S = 120.0
-AGAIN = "Mend the cause and run the same command again; it goes on where it stopped."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +81,7 @@ def remove(request: Request, confirm: Callable[[Sequence[Found]], bool]) -> Iter
         errors += failures(done)
     if errors:
         problems = [error.problem for error in errors]
-        raise ApplyError(f"{len(errors)} of {len(wanted)} hosts are not done", problems=problems, hint=AGAIN)
+        raise ApplyError(f"{len(errors)} of {len(wanted)} hosts are not done", problems=problems, hint=down.AGAIN)
 
 
 def _look(pool: Pool, hosts: Sequence[Host], cluster_id: str) -> tuple[list[Found], list[KbError]]:
@@ -114,7 +113,7 @@ def _clean(request: Request, connection: Connection, found: Found) -> str:
         left = _remains(connection)
     down.sweep(connection)
     if due := foreign.removable(left):
-        raise ApplyError(f"still there: {', '.join(f'{each.kind} {each.what}' for each in due)}", host=connection.host, hint=AGAIN)
+        raise ApplyError(f"still there: {', '.join(f'{each.kind} {each.what}' for each in due)}", host=connection.host, hint=down.AGAIN)
     removed = len(foreign.removable(found.remains))
     stays = f"; stays: {', '.join(each.what for each in left)}" if left else ""
     return f"removed {removed} thing{'' if removed == 1 else 's'}; looked again: nothing of it is left{stays}"

@@ -6,7 +6,7 @@ a ledger need nothing more. ``cluster.yml`` is edited last: up to then the inven
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -83,7 +83,7 @@ class Leaving:
             etcd_members.may_leave(self.prepared, self.pool, going)
         nodes = node_asked.seen(self.staying, self.pool, self.hosts)
         found = Found(ledgers=ledgers, dead=dead, nodes=nodes, members=members)
-        node_drain.refuse([nodes[name] for name in self._drained(found)], force=self.wish.asked.force)
+        node_drain.refuse([node for name, node in nodes.items() if node.node and name not in dead], force=self.wish.asked.force)
         return found
 
     def told(self, found: Found) -> Iterator[str]:
@@ -91,7 +91,7 @@ class Leaving:
         named = {each.name for each in found.members}
         for host in self.hosts:
             node = found.nodes[host.name]
-            said = node_asked.describe(node, self.wish.asked) if node.node else ""
+            said = (node_asked.describe(node, self.wish.asked) if node.ready else words.undrained(host, len(node.leaving))) if node.node else ""
             yield from words.told(host, node=said, dead=found.dead.get(host.name, ""), member=host.name in named, stays=self.wish.stays)
         voters = words.voting(found.members)
         yield from words.odds(len(voters), len(voters) - len(words.voting(found.members, self.names)), stays=self.wish.stays)
@@ -104,7 +104,7 @@ class Leaving:
                 with stage(listener, "DRAIN"):
                     self._drain(found)
                 with stage(listener, "STOP"):
-                    self._on(alive, lambda host, connection: self._run(connection, words.STOP, deadline_s=180))
+                    self._on(alive, partial(self._stop, self._drained(found)))
                 with stage(listener, "ETCD"):
                     self._etcd(found)
                 with stage(listener, "NODES"):
@@ -157,8 +157,11 @@ class Leaving:
         if code != 0:
             raise ApplyError(stderr.strip()[-300:] or "failed", host=connection.host, hint=AGAIN)
 
+    def _stop(self, drained: Collection[str], host: Host, connection: Connection) -> None:
+        self._run(connection, words.STOP + ("" if host.name in drained else words.END_PODS), deadline_s=180)
+
     def _drained(self, found: Found) -> list[str]:
-        """Whose kubelet does not answer cannot be drained: its pods end with its node."""
+        """Whose kubelet does not answer cannot be drained: its pods are ended where they run."""
         return [name for name, node in found.nodes.items() if node.node and node.ready and name not in found.dead]
 
     def _drain(self, found: Found) -> None:
@@ -185,6 +188,7 @@ class Leaving:
         node_drain.ask(self.staying, self.pool, partial(words.forget_nodes, names=self.names), what="the nodes cannot be deleted")
 
     def _clean(self, hosts: Sequence[Host], found: Found) -> dict[str, str]:
-        outcomes = self.pool.map(lambda host, connection: down.leave_host(self.request, connection, host, found.ledgers[host.name]), hosts)
+        leave = partial(down.leave_host, command=self.wish.command)
+        outcomes = self.pool.map(lambda host, connection: leave(self.request, connection, host, found.ledgers[host.name]), hosts)
         raise_together(failures(outcomes))
         return answered(outcomes)

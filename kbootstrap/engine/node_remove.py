@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from pathlib import Path
 
 from kbootstrap.engine.contact import contact
 from kbootstrap.engine.node_asked import named
 from kbootstrap.engine.node_leave import Leaving, Wish
 from kbootstrap.engine.request import Request
-from kbootstrap.errors import UsageError
+from kbootstrap.errors import InventoryError, UsageError
 from kbootstrap.inventory import edit
 from kbootstrap.inventory.loading import read
 from kbootstrap.inventory.removing import without
@@ -41,10 +42,21 @@ def remove(request: Request, wish: Wish) -> Iterator[str]:
             if not wish.asked.confirm([*leaving.told(found), *edit.diff(text, new, str(path))]):
                 return
             yield from leaving.all(found)
-        inventory_files.replace_text(path, new)
-        yield from edit.diff(text, new, str(path))
+        yield from _cut(path, names)
         yield from _credentials(found.dead, request.folder)
         yield "invoke cluster.up takes them out of the others' endpoints, routes and firewalls."
+
+
+def _cut(path: Path, names: Collection[str]) -> Iterator[str]:
+    """Take them out of cluster.yml as it is now: draining and cleaning take minutes, in which somebody may have edited it."""
+    text = read(path)
+    try:
+        new, _ = without(text, names, str(path), folder=path.parent)
+    except InventoryError as error:
+        what = f"{path} was edited meanwhile, and the hosts, which have left, cannot be cut out of it"
+        raise InventoryError(what, problems=error.problems, hint=f"Take {', '.join(names)} out by hand, then: invoke cluster.up") from error
+    inventory_files.replace_text(path, new)
+    yield from edit.diff(text, new, str(path))
 
 
 def replace_host(request: Request, wish: Wish) -> Iterator[str]:

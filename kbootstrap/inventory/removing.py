@@ -39,11 +39,14 @@ Cut = tuple[int, int]
 
 
 def without(text: str, names: Collection[str], path: str, *, folder: Path = Path()) -> tuple[str, ClusterSpec]:
-    """*text*, which is good, without the hosts *names*, and the cluster that it then describes.
+    """*text* without the hosts *names*, and the cluster that it then describes.
 
-    InventoryError if that is none (its findings say why: an even number of masters, say), or if the text cannot be cut without other changes.
+    InventoryError if *text* describes none; if none would be left (its findings say why: an even number of masters, say); or if the text cannot
+    be cut without other changes.
     """
-    before, _ = check(text, path, folder=folder)
+    before, faults = check(text, path, folder=folder)
+    if before is None:
+        raise InventoryError(f"{path} describes no cluster", problems=faults, hint="invoke inventory.check")
     events = yaml.parse(text, Loader=yaml.SafeLoader)
     next(events), next(events)  # the stream, the document
     root = _place(text, next(events), events)
@@ -56,7 +59,7 @@ def without(text: str, names: Collection[str], path: str, *, folder: Path = Path
         problems = [each for each in findings if any_error([each])]
         hint = "Several hosts may leave in one command, so that an odd number of masters stays: m4,m5."
         raise InventoryError("what would be left is no cluster; nothing was changed", problems=problems, hint=hint)
-    if before is None or after != replace(before, hosts=tuple(host for host in before.hosts if host.name not in names)):
+    if after != replace(before, hosts=tuple(host for host in before.hosts if host.name not in names)):
         hint = "Write each of them on a line of its own, without anchors that other hosts use, and run it again."
         raise InventoryError(f"{', '.join(sorted(names))} cannot be cut out of {path} without changing more; nothing was changed", hint=hint)
     return new, after

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
+from kbootstrap.errors import counted
 from kbootstrap.model.host import Host
 from kbootstrap.plan.checks.gates import etcdctl, kubectl
+from kbootstrap.plan.leaving_sh import processes
 from kbootstrap.report.etcd import Known
 from kbootstrap.resources.difference import sh
 
@@ -17,6 +19,11 @@ for u in kube-controller-manager.service kube-scheduler.service kube-apiserver.s
   [ "$(systemctl show -p LoadState --value $u)" != loaded ] || systemctl stop $u
 done
 """
+
+# Of a host whose kubelet does not answer: pods that nobody evicted would go on writing beside those that take their place.
+END_PODS: Final = """\
+[ "$(systemctl show -p LoadState --value containerd.service)" != loaded ] || systemctl stop containerd.service
+""" + processes(("containerd.service",))
 
 _HAND_OVER: Final = """\
 for id in {ids}; do
@@ -34,6 +41,13 @@ def hand_over(host: Host, staying: Sequence[Known]) -> str:
 def forget_nodes(host: Host, names: Sequence[str]) -> str:
     """Through the API of *host*: their pods are made anew elsewhere, and no route, endpoint or volume waits for them."""
     return f"{kubectl(host)} --request-timeout=30s delete node {sh(*names)} --ignore-not-found --wait=false\n"
+
+
+def undrained(host: Host, pods: int) -> str:
+    """Of a host that is there, and whose kubelet does not answer."""
+    return (
+        f"{host.name}: its kubelet does not answer; what runs there ({counted(pods, 'pod')}) is ended without asking budgets, and made anew elsewhere"
+    )
 
 
 def told(host: Host, *, node: str, dead: str, member: bool, stays: bool) -> Iterator[str]:

@@ -38,7 +38,9 @@ def seen(output: str) -> tuple[str, tuple[str, ...]]:
 
 
 def breaks(host: str, voters: Collection[str], alive: Collection[str]) -> str:
-    """Why etcd has no quorum while the member of *host* is away, or "": it has one."""
+    """Why etcd has no quorum while the member of *host* is away, or "": it has one. *voters* is empty where no majority tells who they are."""
+    if not voters:
+        return "no majority of etcd's members answers"
     if host not in voters or len(set(alive) & set(voters) - {host}) >= quorum(len(voters)):
         return ""
     if len(voters) == 1:

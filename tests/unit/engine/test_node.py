@@ -15,7 +15,7 @@ from kbootstrap.engine.node_asked import Asked, named
 from kbootstrap.engine.node_leave import Leaving, Wish
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
-from kbootstrap.errors import ApplyError, AuthError, ConnectError, HostKeyError, KbError, PreflightError, UsageError
+from kbootstrap.errors import ApplyError, AuthError, ConnectError, HostKeyError, InventoryError, KbError, PreflightError, UsageError
 from kbootstrap.model.desired import Desired
 from kbootstrap.model.events import silent
 from kbootstrap.model.host import Host
@@ -31,15 +31,26 @@ from kbootstrap.store.state import State
 from kbootstrap.testing.builders import a_cluster
 from kbootstrap.testing.fake_host import Answer, FakeHost, Script, changing, when
 
+INVENTORY = """\
+cluster: lab
+kubernetes: "1.36.3"
+# later
+hosts:
+  masters:
+    m1: {address: 10.0.0.11}
+  workers:
+    w1: {address: 10.0.0.21}
+    w2: {address: 10.0.0.22}
+"""
 READY = when("/readyz", Answer(stdout=b"ok"))
 OWNER = [{"kind": "ReplicaSet", "name": "x", "controller": True}]
 
 
-def node(pods: Any = (), budgets: Any = (), *, cordoned: bool = False, mark: str = "") -> Answer:
+def node(pods: Any = (), budgets: Any = (), *, cordoned: bool = False, mark: str = "", ready: str = "True") -> Answer:
     about = {
         "metadata": {"name": "w1", "annotations": {CORDONED_BY: mark} if mark else {}},
         "spec": {"unschedulable": True} if cordoned else {},
-        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+        "status": {"conditions": [{"type": "Ready", "status": ready}]},
     }
     return Answer(stdout="\n".join(json.dumps(each) for each in (about, {"items": list(pods)}, {"items": list(budgets)})).encode())
 
@@ -233,3 +244,44 @@ def test_who_is_replaced_stays_in_the_file_and_leaves_its_key(tmp_path: Path) ->
     assert "invoke inventory.trust" in said[-1]
     with pytest.raises(UsageError, match="one machine at a time"):
         list(node_remove.replace_host(of_folder(folder, hosts), Wish(asked=Asked(names=("w1", "w2")), stays=True)))
+
+
+def test_of_a_host_whose_kubelet_is_silent_the_pods_are_ended_where_they_run() -> None:
+    site = Site({"m1": [READY, when("--field-selector", node([pod()], ready="Unknown"))]})
+    leaving = site.leaving("w1")
+    found = leaving.look()
+    assert next(iter(leaving.told(found))) == (
+        "w1: its kubelet does not answer; what runs there (1 pod) is ended without asking budgets, and made anew elsewhere"
+    )
+    list(leaving.all(found))
+    assert site.ran("m1", " drain ") == []
+    (stopped,) = site.ran("w1", "systemctl stop containerd.service")
+    assert "kill -KILL" in stopped
+
+
+def test_of_a_host_whose_kubelet_answers_containerd_goes_on_until_it_is_cleaned() -> None:
+    site = Site({"m1": [READY, when("--field-selector", node([pod()]))]})
+    leaving = site.leaving("w1")
+    list(leaving.all(leaving.look()))
+    assert len(site.ran("m1", " drain ")) == 1
+    assert site.ran("w1", "systemctl stop containerd.service") == []
+
+
+def test_a_pod_that_nobody_would_make_anew_is_not_ended_unasked_either() -> None:
+    site = Site({"m1": [READY, when("--field-selector", node([pod(owner=[])], ready="Unknown"))]})
+    with pytest.raises(PreflightError, match="nothing was changed"):
+        site.leaving("w1").look()
+
+
+def test_what_was_edited_while_hosts_left_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.yml"
+    path.write_text(INVENTORY.replace("# later", "preflight: {waive: {os: ours}}"))
+    lines = list(node_remove._cut(path, ["w2"]))
+    assert "preflight: {waive: {os: ours}}" in path.read_text()
+    assert "w2" not in path.read_text()
+    assert any(line.startswith("-") and "w2" in line for line in lines)
+    path.write_text("cluster: [")
+    with pytest.raises(InventoryError, match="which have left") as refused:
+        list(node_remove._cut(path, ["w2"]))
+    assert "Take w2 out by hand" in refused.value.hint
+    assert path.read_text() == "cluster: ["

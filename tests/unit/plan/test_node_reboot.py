@@ -26,6 +26,7 @@ def test_workers_first_and_the_leader_last() -> None:
         ("m1", "m1", "m1", "etcd's only member"),
         ("m1", "m1 m2", "m1 m2", "needed for etcd's quorum (2 of 2)"),
         ("w1", "m1 m2 m3", "m1", ""),
+        ("m1", "", "", "no majority of etcd's members answers"),
     ],
 )
 def test_a_member_that_the_quorum_needs_stays(host: str, voters: str, alive: str, why: str) -> None:
