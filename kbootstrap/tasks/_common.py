@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final, NoReturn, ParamSpec, TypeVar
 
+from invoke.context import Context
 from invoke.exceptions import Exit
 
 from kbootstrap.errors import InventoryError, KbError, PrivilegeError, UsageError
@@ -102,6 +103,7 @@ def reported(body: Callable[P, R]) -> Callable[P, R]:
         forks = options.pop(_forks.OPTION, _forks.DEFAULT)
         _explained(lambda: _timings.refuse_unfit(wanted))
         _explained(lambda: _forks.refuse_unfit(forks))
+        _explained(lambda: _refuse_dry(*args))
         with _timings.recording(wanted, complain), _passphrase.offered(*words), _forks.given(forks):
             _LOOK.set(None)
             return _explained(lambda: body(*args, **options), f"{body.__module__.rpartition('.')[2]}.{body.__name__}")
@@ -111,6 +113,12 @@ def reported(body: Callable[P, R]) -> Callable[P, R]:
     extra = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default) for name, default in more]
     run.__signature__ = given.replace(parameters=[*parameters.values(), *extra])  # type: ignore[attr-defined]  # where invoke looks for options
     return run
+
+
+def _refuse_dry(context: object = None, *_: object) -> None:
+    """invoke's own ``--dry`` holds back shell commands alone, of which a task has none: it would do everything, where somebody hoped for nothing."""
+    if isinstance(context, Context) and context.config.run.dry:
+        raise UsageError("--dry holds back no task; nothing was done", hint="What would change: invoke cluster.plan, or the task's own --dry-run.")
 
 
 def examined_by(look: Callable[[KbError, str], None]) -> None:

@@ -15,11 +15,12 @@ from invoke.program import Program
 import kbootstrap
 from kbootstrap.errors import UsageError
 from kbootstrap.tasks import _mistakes
-from kbootstrap.tasks._common import READER_GONE, block, complain, reader_gone
+from kbootstrap.tasks._common import READER_GONE, block, complain, reader_gone, say
 from kbootstrap.tasks._runner import runner
 
 _HELP: Final = ("--help", "-h")
 _OF_HOSTS: Final = "node."
+_OF_SHELL_COMMANDS: Final = frozenset({"command-timeout", "dry", "echo", "hide", "prompt-for-sudo-password", "pty", "warn-only", "write-pyc"})
 _TAKE_THE_REST: Final = ("lab.ssh",)  # others would drop what follows --
 
 
@@ -80,6 +81,12 @@ class CommandLine(Program):
         """The tasks, not invoke's own options."""
         self.list_tasks()
         raise Exit
+
+    def print_help(self) -> None:
+        """Without invoke's options for the shell commands of a task: ours have none."""
+        say(f"Usage: {self.binary} [--core-opts] <command> [--options] ...\n\nCore options:\n")
+        self.print_columns([each for each in self.initial_context.help_tuples() if not any(f"--{name}" in each[0] for name in _OF_SHELL_COMMANDS)])
+        self.list_tasks()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -62,6 +62,25 @@ def test_a_whole_command_line(argv: str, message: str, capsys: pytest.CaptureFix
     assert capsys.readouterr().err.startswith(f"error: {message}\n  invoke --")
 
 
+@pytest.mark.parametrize("dry", ["--dry", "-R"])
+def test_a_dry_run_of_invoke_is_refused_since_it_would_be_none(dry: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        CommandLine(collection()).run(["kb", dry, "preflight.list"])
+    assert caught.value.code == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("error: --dry holds back no task; nothing was done\n  What would change: invoke cluster.plan")
+    assert said.out == ""
+
+
+def test_help_tells_no_option_of_shell_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        CommandLine(collection()).run(["kb", "--help"])
+    said = capsys.readouterr().out
+    assert "--dry" not in said
+    assert "--list-depth" in said
+    assert "cluster.up" in said
+
+
 def test_a_namespace_alone_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         CommandLine(collection()).run(["kb", "--list", "ports"])
