@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from kbootstrap.catalog import names
 from kbootstrap.engine import certs
@@ -33,6 +33,7 @@ from kbootstrap.store.folder import Folder
 
 REREAD_S = 180.0  # a kubelet renews the file of a token within 90 s of its own restart, and client-go reads it once a minute
 KINDS = AUTHORITIES
+DROP: Final = "DROP"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +60,29 @@ class Outcome:
     def waits(self) -> bool:
         return bool(self.held or self.tokens)
 
+    @property
+    def of_the_last(self) -> bool:
+        """Just the rest of the rotation before was ahead: nothing was rotated anew."""
+        return [step.title for step in self.steps] == [DROP]
+
     def data(self) -> dict[str, Any]:
         """Plain values for ``--json``."""
         held = [asdict(each) for each in self.held]
         steps = [{"title": step.title, "meaning": step.meaning, "issues": len(step.issued)} for step in self.steps]
-        return {"steps": steps, "waits": self.waits, "held": held, "tokens": list(self.tokens), "checks": results_of(self.results)}
+        return {
+            "steps": steps,
+            "waits": self.waits,
+            "of_the_last": self.of_the_last,
+            "held": held,
+            "tokens": list(self.tokens),
+            "checks": results_of(self.results),
+        }
 
 
 def run(request: Request, asked: Asked, *, dry: bool = False) -> Outcome:
     """The whole rotation, or what of it is left. Nothing is written anywhere before the user said yes to the first step's plan."""
     with staged(request, "certs.rotate") as now:
-        ahead = steps(now.known, now.pki, asked.name, pending=not now.plan.empty)
+        ahead = steps(now.known, now.pki, asked.name, unfinished=now.unfinished(rotate.undropped(now.pki, asked.name)))
         outcome = Outcome(steps=ahead, lines=tuple(now.told(ahead, ending(request.folder, now.pki, asked.name))))
         if dry:
             return outcome
@@ -131,12 +144,12 @@ class _Rotating:
         return held, tokens
 
 
-def steps(known: Prepared, pki: Pki, name: str, *, pending: bool) -> tuple[Step, ...]:
-    """What is ahead of *pki*. *pending*: hosts differ from it; then the step that it stands for is done again, even the last."""
+def steps(known: Prepared, pki: Pki, name: str, *, unfinished: Sequence[str] = ()) -> tuple[Step, ...]:
+    """What is ahead of *pki*. *unfinished* are hosts that still trust what the last rotation dropped: then just its last step is done again."""
     table, now, entropy = profiles(known.spec), clock.now(), SystemEntropy()
     phase, found = rotate.phase(pki, name), list[Step]()
-    if phase is Phase.IDLE and pending and name in pki.retired:
-        return (_dropped(pki, name),)
+    if phase is Phase.IDLE and unfinished:
+        return (Step(title=DROP, meaning=f"the last rotation of {name} comes to its end on {', '.join(unfinished)}; none anew", pki=pki),)
     if phase is Phase.IDLE:
         begun, issued = rotate.begin(pki, name, now=now, certificates=known.spec.certificates, entropy=entropy)
         found.append(_trusted(begun, name, issued))
@@ -162,7 +175,7 @@ def _reissued(pki: Pki, name: str, issued: tuple[Issued, ...] = ()) -> Step:
 
 
 def _dropped(pki: Pki, name: str) -> Step:
-    return Step(title="DROP", meaning=f"the old {name} is trusted no more", pki=pki)
+    return Step(title=DROP, meaning=f"the old {name} is trusted no more", pki=pki)
 
 
 def _without_orphans(pki: Pki) -> Pki:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from kbootstrap.catalog import paths
 from kbootstrap.engine import api, cluster
 from kbootstrap.engine.certs_check import issued as issued_of
 from kbootstrap.engine.contact import contact
@@ -51,6 +50,11 @@ class Outcome:
     results: tuple[Result, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def of_the_last(self) -> bool:
+        """Just the rest of the rotation before was ahead: no key was made."""
+        return [step.title for step in self.steps] == [DROP]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
@@ -80,7 +84,8 @@ def run(request: Request, *, dry: bool = False) -> Outcome:
     with staged(request, COMMAND) as now:
         found = scan(now.known, now.pool)
         _refuse_strange(now.pki, found)
-        ahead = steps(now.pki, pending=any(change.key == paths.ENCRYPTION_CONFIG for change in now.plan.changes()))
+        before = sealing.undropped(now.pki.sealing)
+        ahead = steps(now.pki, unfinished=now.unfinished(replace(now.pki, sealing=before) if before else None))
         lines = (*now.told(ahead), f"{counted(len(found.by), 'secret')}; sealed by {_told(found)}.")
         outcome = Outcome(steps=ahead, lines=lines, counts=found.counts)
         if dry:
@@ -90,11 +95,12 @@ def run(request: Request, *, dry: bool = False) -> Outcome:
         return _Rotating(staged=now).all(outcome)
 
 
-def steps(pki: Pki, *, pending: bool) -> tuple[Step, ...]:
-    """What is ahead of *pki*. *pending*: masters have other keys; then the step that it stands for is done again, even the last."""
+def steps(pki: Pki, *, unfinished: Sequence[str] = ()) -> tuple[Step, ...]:
+    """What is ahead of *pki*. *unfinished* are masters that still read by the key that the last rotation dropped: then just its last step is
+    done again."""
     found, now, phase = list[Step](), pki.sealing, sealing.phase(pki.sealing)
-    if phase is Phase.IDLE and pending and now.retired:
-        return (_step(DROP, pki, "the old key reads no more"),)
+    if phase is Phase.IDLE and unfinished:
+        return (_step(DROP, pki, f"the last rotation comes to its end on {', '.join(unfinished)}; no new key is made"),)
     if phase is Phase.IDLE:
         now = sealing.begin(now, SystemEntropy())
     if phase is not Phase.WRITE:

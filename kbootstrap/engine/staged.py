@@ -6,7 +6,7 @@ What is left of it can be read from the PKI on the disk, so the same command goe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,10 +17,12 @@ from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
 from kbootstrap.errors import Problem, VerifyError, counted
 from kbootstrap.model.events import Note
+from kbootstrap.model.facts import Observed
 from kbootstrap.model.pki import Issued, Pki
 from kbootstrap.model.plan import Plan
 from kbootstrap.model.report import Result
 from kbootstrap.model.resource import File, Service
+from kbootstrap.plan.outdated import outdated
 from kbootstrap.remote.pool import Pool
 from kbootstrap.store import pki_dir
 from kbootstrap.store.lock import hold
@@ -47,7 +49,7 @@ class Brought:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staged:
-    """*pki* is on this machine's disk; *plan* is what the hosts lack of it."""
+    """*pki* is on this machine's disk; *plan* is what the hosts lack of it, *observed* what they have."""
 
     request: Request
     command: str
@@ -55,6 +57,11 @@ class Staged:
     pki: Pki
     pool: Pool
     plan: Plan
+    observed: Mapping[str, Observed]
+
+    def unfinished(self, before: Pki | None) -> tuple[str, ...]:
+        """The hosts that still have what *before* wanted, the PKI that the last change ended: it was killed, or they were off."""
+        return outdated(certs.wants(self.known, before).desired, certs.wants(self.known, self.pki).desired, self.observed) if before else ()
 
     def agreed(self, ahead: Sequence[Step], lines: Sequence[str]) -> bool:
         """Whether the user, who was shown *lines*, said yes to the plan of the first step. Nothing is written anywhere before."""
@@ -108,5 +115,5 @@ def staged(request: Request, command: str) -> Iterator[Staged]:
         known, pki = contact(request.folder), issued_of(request.folder)
         prepared = certs.wants(known, pki)
         with request.connect(prepared) as pool:
-            plan = certs.look(request, prepared, pool).plan
-            yield Staged(request=request, command=command, known=known, pki=pki, pool=pool, plan=plan)
+            found = certs.look(request, prepared, pool)
+            yield Staged(request=request, command=command, known=known, pki=pki, pool=pool, plan=found.plan, observed=found.observed)

@@ -83,6 +83,13 @@ def drop(pki: Pki, name: str) -> Pki:
     return replace(pki, former=_without(pki.former, name), retired={**pki.retired, name: pki.former[name]})
 
 
+def undropped(pki: Pki, name: str) -> Pki | None:
+    """*pki* as it was right before its last ``drop`` of *name*; None where that was never, or another rotation has begun since."""
+    if phase(pki, name) is not Phase.IDLE or name not in pki.retired:
+        return None
+    return replace(pki, former={**pki.former, name: pki.retired[name]})
+
+
 def recognised(pki: Pki, name: str) -> frozenset[bytes]:
     """Every text that a host may hold as the trust of the CA called *name* in any phase of its last rotation; anything else is foreign."""
     others = [ca.cert_pem for ca in (pki.upcoming.get(name),) if ca]

@@ -67,6 +67,11 @@ def readmit(sealing: Sealing, key: SealKey) -> Sealing:
     return replace(sealing, former=key, retired=tuple(each for each in sealing.retired if each != key))
 
 
+def undropped(sealing: Sealing) -> Sealing | None:
+    """*sealing* as it was right before the last ``drop``; None where that was never, or another rotation has begun since."""
+    return readmit(sealing, sealing.retired[-1]) if phase(sealing) is Phase.IDLE and sealing.retired else None
+
+
 def _require(sealing: Sealing, wanted: Phase) -> None:
     if (found := phase(sealing)) is not wanted:
         raise PkiError(f"the rotation of the key that seals secrets is in the phase {found}, not {wanted}", hint=_AGAIN)

@@ -157,5 +157,9 @@ def rotate(
         (complain if json else say)(f"Stopped before anything is cut off: {told}")
         (complain if json else say)(f"Restart them and run it again, or: invoke certs.rotate --ca {ca} --restart-workloads (or --leave-workloads)")
         raise Exit(code=CHANGES)
+    if outcome.of_the_last:
+        told = f"Nothing was rotated anew: the last rotation of {asked.name} had not ended on every host, and has now."
+        (complain if json else say)(f"{told} For another one, run it again: invoke certs.rotate --ca {ca}")
+        raise Exit(code=CHANGES)
     if not json:
         say(f"The rotation of {asked.name} is at its end.")

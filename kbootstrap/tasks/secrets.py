@@ -66,5 +66,8 @@ def rotate(
             say(line)
     if dry_run or not outcome.agreed:
         raise Exit(code=CHANGES)
+    if outcome.of_the_last:
+        say("No key was made: the last rotation had not ended on every host, and has now. For another one, run it again: invoke secrets.rotate")
+        raise Exit(code=CHANGES)
     told = ", ".join(f"{counted(count, 'secret')} by {key}" for key, count in outcome.counts.items())
     say(f"Sealed: {told}. Every API server opens them all. A new backup of the PKI directory: invoke certs.backup")

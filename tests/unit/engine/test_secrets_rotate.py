@@ -9,7 +9,7 @@ import pytest
 from kbootstrap.engine import secrets_rotate
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
-from kbootstrap.engine.secrets_rotate import Shown, steps
+from kbootstrap.engine.secrets_rotate import Outcome, Shown, steps
 from kbootstrap.engine.staged import Staged
 from kbootstrap.errors import CommandError, PreflightError, VerifyError
 from kbootstrap.model.plan import Plan
@@ -55,12 +55,25 @@ def test_a_secret_that_nobody_opens_stops_a_rotation_before_it_begins() -> None:
 
 
 def test_the_old_key_is_not_dropped_while_a_value_has_it() -> None:
-    dropped = steps(PKI, pending=False)[-1].pki
+    dropped = steps(PKI)[-1].pki
     rotating = secrets_rotate._Rotating(
-        staged=Staged(request=cast(Request, None), command="", known=KNOWN, pki=PKI, pool=a_pool(Answer(stdout=SAID)), plan=Plan(stages=()))
+        staged=Staged(
+            request=cast(Request, None), command="", known=KNOWN, pki=PKI, pool=a_pool(Answer(stdout=SAID)), plan=Plan(stages=()), observed={}
+        )
     )
     with pytest.raises(VerifyError, match="default/a"):
         rotating._refuse_left(dropped)
+
+
+def test_another_rotation_begins_unless_a_host_lacks_the_end_of_the_last() -> None:
+    """A leaked key is not kept because some file differs for another reason."""
+    ended = steps(PKI)[-1].pki
+    assert [step.title for step in steps(ended)] == ["READ", "WRITE", "REWRITE", "DROP"]
+    (rest,) = steps(ended, unfinished=["m2"])
+    assert (rest.title, rest.pki) == ("DROP", ended)
+    assert "m2; no new key is made" in rest.meaning
+    assert Outcome(steps=(rest,)).of_the_last
+    assert not Outcome(steps=steps(ended)).of_the_last
 
 
 @pytest.mark.parametrize(
