@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import threading
@@ -20,17 +19,14 @@ from kbootstrap.catalog import paths
 from kbootstrap.engine import node_asked, node_reboot, node_remove
 from kbootstrap.engine.node_asked import Asked
 from kbootstrap.engine.node_leave import Wish
-from kbootstrap.engine.prepare import prepare
-from kbootstrap.engine.site import IMAGE, POD_PORT
 from kbootstrap.errors import ApplyError, ConnectError, InventoryError, PreflightError
-from kbootstrap.model.events import silent
 from tests.lab.conftest import Cluster, OwnHosts
+from tests.lab.pods import apply, budget, cordoned, deployment, pod, running, until
 
 pytestmark = pytest.mark.lab
 
 REPOSITORY = Path(__file__).parents[2]
 STEPS = ("DRAIN", "STOP", "ETCD", "NODES", "CLEAN")
-SETTLE_S = 120.0
 
 
 def inside(cluster: Cluster, host: str, text: str) -> str:
@@ -41,48 +37,6 @@ def inside(cluster: Cluster, host: str, text: str) -> str:
 
 def boot_id(cluster: Cluster, host: str) -> str:
     return inside(cluster, host, "cat /proc/sys/kernel/random/boot_id").strip()
-
-
-def until(holds: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + SETTLE_S
-    while not holds():
-        assert time.monotonic() < end, what
-        time.sleep(0.3)
-
-
-def apply(cluster: Cluster, *documents: dict[str, Any]) -> None:
-    cluster.kubectl("apply", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": documents}))
-
-
-def pod(cluster: Cluster, name: str, node: str = "") -> dict[str, Any]:
-    """The test server, whose image lies on every host; it ends at once when it is told to."""
-    prepared = prepare(cluster.folder, silent, dry=True)
-    image = prepared.world.images["amd64"][IMAGE][0]
-    container = {"name": "web", "image": image, "args": ["netexec", f"--http-port={POD_PORT}"], "imagePullPolicy": "IfNotPresent"}
-    spec = {"terminationGracePeriodSeconds": 1, "containers": [container], **({"nodeName": node} if node else {})}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": "web"}}, "spec": spec}
-
-
-def deployment(cluster: Cluster, replicas: int) -> dict[str, Any]:
-    template = {"metadata": {"labels": {"app": "web"}}, "spec": pod(cluster, "web")["spec"]}
-    spec = {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}}, "template": template}
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec}
-
-
-def budget(needed: int) -> dict[str, Any]:
-    spec = {"minAvailable": needed, "selector": {"matchLabels": {"app": "web"}}}
-    return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"}, "spec": spec}
-
-
-def running(cluster: Cluster, node: str = "") -> list[str]:
-    """The nodes of the ready test servers, or just those on *node*."""
-    found = json.loads(cluster.kubectl("get", "pods", "-l", "app=web", "-o", "json"))["items"]
-    ready = [p for p in found if any(c["type"] == "Ready" and c["status"] == "True" for c in p.get("status", {}).get("conditions", []))]
-    return [p["spec"]["nodeName"] for p in ready if "deletionTimestamp" not in p["metadata"] and node in ("", p["spec"]["nodeName"])]
-
-
-def cordoned(cluster: Cluster, node: str) -> bool:
-    return cluster.kubectl("get", "node", node, "-o", "jsonpath={.spec.unschedulable}") == "true"
 
 
 def wish(*names: str, **more: Any) -> Wish:
@@ -207,28 +161,48 @@ _KILLED = """
 import os, signal, sys
 from dataclasses import replace
 from pathlib import Path
-from kbootstrap.engine import node_remove
+from kbootstrap.engine import node_reboot, node_remove
 from kbootstrap.engine.node_asked import Asked
 from kbootstrap.engine.node_leave import Wish
-from kbootstrap.model.events import StageFinished
 from kbootstrap.store.folder import Folder
 from kbootstrap.tasks import _request
 
-step, folder, names = sys.argv[1:]
+command, kind, told, folder, names = sys.argv[1:]
+asked = Asked(names=tuple(names.split(",")))
 
 def listen(event):
-    if isinstance(event, StageFinished) and event.stage == step:
+    if type(event).__name__ == kind and told in (getattr(event, "stage", ""), getattr(event, "change_id", "")):
         os.kill(os.getpid(), signal.SIGKILL)
 
 with _request.open_(Folder(root=Path(folder)), quiet=True, ask=False, fd=-1) as request:
-    list(node_remove.remove(replace(request, listener=listen), Wish(asked=Asked(names=tuple(names.split(","))))))
+    request = replace(request, listener=listen)
+    list(node_remove.remove(request, Wish(asked=asked)) if command == "remove" else node_reboot.reboot(request, node_reboot.Wish(asked=asked)))
 """
 
 
-def killed_behind(cluster: Cluster, step: str, names: str) -> None:
-    argv = [sys.executable, "-c", _KILLED, step, str(cluster.folder.root), names]
+def killed(cluster: Cluster, command: str, kind: str, told: str, names: str) -> None:
+    """The command ends by SIGKILL at the first event of *kind* that is about *told*, a stage or a step."""
+    argv = [sys.executable, "-c", _KILLED, command, kind, told, str(cluster.folder.root), names]
     done = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == -9, done.stderr
+
+
+def killed_behind(cluster: Cluster, step: str, names: str) -> None:
+    killed(cluster, "remove", "StageFinished", step, names)
+
+
+@pytest.mark.long(seconds=60)
+@pytest.mark.parametrize(("kind", "told"), [("StageFinished", "drain w2"), ("ChangeStarted", "gate/units-active")])
+def test_a_reboot_that_was_killed_is_done_by_the_same_command(web: Cluster, kind: str, told: str) -> None:
+    """Emptied and not yet rebooted; or back, and its pods not yet allowed."""
+    with switched_on_again(web, ["w2"]):
+        killed(web, "reboot", kind, told, "w2")
+        assert cordoned(web, "w2")
+        before = boot_id(web, "w2")
+        list(node_reboot.reboot(web.request(), node_reboot.Wish(asked=Asked(names=("w2",)))))
+    assert boot_id(web, "w2") != before
+    assert not cordoned(web, "w2")
+    until(lambda: len(running(web)) == 2, "both test servers")
 
 
 def gone(cluster: Cluster, name: str) -> None:
