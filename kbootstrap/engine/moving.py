@@ -6,16 +6,16 @@ of SSH, passwords of sudo. What of it ``cluster.yml`` names and is not there is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
 from kbootstrap import inventory
 from kbootstrap.engine import etcd_snapshot
 from kbootstrap.engine.request import Request
-from kbootstrap.errors import InventoryError, PkiError
+from kbootstrap.errors import InventoryError, KbError, PkiError, Problem
 from kbootstrap.model.host import Host
-from kbootstrap.store import backup, files, lock, pki_dir, snapshots, state, vault
+from kbootstrap.store import backup, lock, pki_dir, snapshots, state, vault
 from kbootstrap.store.folder import Folder
 
 
@@ -38,24 +38,40 @@ def export(folder: Folder, target: Path, word: bytes, *, now: datetime, request:
 def arrive(source: Path, word: bytes, root: Path) -> tuple[int, int]:
     """Put the archive *source* into the folder *root*, which must hold no cluster; of how many files how many were missing.
 
-    What arrived is read as every command will read it: inventory, state, certificates (a sealed PKI asks for its passphrase), snapshots.
+    What is in it is read as every command will read it, beside *root* and before anything is there: inventory, state, certificates (but for a sealed
+    PKI, which only its own passphrase opens), snapshots.
     """
     members = backup.read(source, word)
     for name in ("cluster.yml", "state.yml"):
         if name not in members:
             raise PkiError(f"{source} holds no {name}", hint="It is a backup of something else; take another with invoke cluster.export.")
-    files.make_folder(root)
-    with lock.hold(root, "cluster.import"):
-        count = backup.arrive(members, root)
-        folder = Folder(root=root)
-        inventory.load(folder.cluster_yml)
-        state.load(folder.state)
-        if not vault.is_sealed(folder.pki):
-            pki_dir.load(folder.pki)
-        for name in members:
-            if name.endswith(snapshots.SUFFIX):
-                snapshots.check(root / name)
+    with backup.unpacked(members, root) as new:
+        try:
+            _refuse_damaged(Folder(root=new), members)
+        except KbError as error:
+            raise _of_the_archive(error, source, new) from error
+        count = backup.arrive(members, new, root)
     return len(members), count
+
+
+def _refuse_damaged(folder: Folder, members: Iterable[str]) -> None:
+    inventory.load(folder.cluster_yml)
+    state.load(folder.state)
+    if not vault.is_sealed(folder.pki):
+        pki_dir.load(folder.pki)
+    for name in members:
+        if name.endswith(snapshots.SUFFIX) and name.startswith(f"{folder.snapshots.name}/"):
+            snapshots.check(folder.root / name)
+
+
+def _of_the_archive(error: KbError, source: Path, new: Path) -> KbError:
+    """*error*, told of the file that the user named: *new* is gone by then."""
+
+    def told(text: str) -> str:
+        return text.replace(f"{new}/", "")
+
+    problems = [Problem(where=told(each.where), what=told(each.what), hint=told(each.hint)) for each in error.problems]
+    return type(error)(f"{source}: {told(error.message)}; nothing was written", hint=told(error.hint), problems=problems)
 
 
 def lacking(folder: Folder) -> Iterator[str]:

@@ -8,24 +8,29 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
-import stat
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from kbootstrap.errors import PkiError, Problem, UsageError
+from kbootstrap.inventory.fields import LABEL
 from kbootstrap.pki import layout, seal
-from kbootstrap.store import files, pki_journal
+from kbootstrap.store import files, lock, pki_journal
 from kbootstrap.store.entropy import SystemEntropy
 from kbootstrap.store.folder import Folder
 
 ANOTHER: Final = "A backup replaces nothing: say another file with --to."
 _MOST: Final = 1 << 30  # it is sealed as one piece, in memory
 _NOTE: Final = "kbootstrap backup of "
+_FILES: Final = frozenset(("cluster.yml", "state.yml", "known_hosts", "pins.yml"))
+_FOLDERS: Final = frozenset(("pki", "overrides", "snapshots"))
+_MODE: Final = 0o777
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +51,9 @@ def write(folder: Folder, target: Path, passphrase: bytes, also: Sequence[Path] 
         raise PkiError(f"{folder.pki} holds no certificates yet: there is nothing to keep")
     pki_journal.finish(folder.pki, previous=layout.PREVIOUS)
     members = _collect(folder, also)
-    lock = seal.Lock(note=f"{_NOTE}{folder.name}, {now:%Y-%m-%d %H:%M} UTC", salt=SystemEntropy().random(16), cost=cost)
+    header = seal.Lock(note=f"{_NOTE}{folder.name}, {now:%Y-%m-%d %H:%M} UTC", salt=SystemEntropy().random(16), cost=cost)
     try:
-        files.create_secret(target, seal.close(lock, passphrase, _pack(members), SystemEntropy()))
+        files.create_secret(target, seal.close(header, passphrase, _pack(members), SystemEntropy()))
     except FileExistsError:
         raise UsageError(f"{target} exists; nothing was written", hint=ANOTHER) from None
     files.sync([target.resolve().parent])
@@ -59,11 +64,15 @@ def write(folder: Folder, target: Path, passphrase: bytes, also: Sequence[Path] 
 
 
 def cluster(source: Path) -> str:
-    """The name of the folder that *source* is a backup of; its header says so without a passphrase."""
+    """The name of the folder that *source* is a backup of; its header says so without a passphrase, whoever wrote it. PkiError when it is no name."""
     note = seal.header(_bytes(source)).note
     if not note.startswith(_NOTE):
         raise PkiError(f"{source} is sealed by this program, and is no backup")
-    return note.removeprefix(_NOTE).partition(",")[0]
+    name = note.removeprefix(_NOTE).partition(",")[0]
+    if not re.fullmatch(LABEL, name):
+        what = f"{source} calls itself a backup of {name!r}, which is no name of a cluster; nothing was written"
+        raise PkiError(what, hint="If you know whose it is, say the folder to write: --to inventory/NAME.")
+    return name
 
 
 def read(source: Path, passphrase: bytes) -> Mapping[str, Member]:
@@ -72,23 +81,63 @@ def read(source: Path, passphrase: bytes) -> Mapping[str, Member]:
         packed = seal.open_(_bytes(source), passphrase)
     except PkiError as error:
         raise PkiError(f"{source}: {error.message}", hint=error.hint) from error
-    found = {}
+    found: dict[str, Member] = {}
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         for info in tar:
-            inner = PurePosixPath(info.name)
-            content = tar.extractfile(info)
-            if content is None or inner.is_absolute() or ".." in inner.parts:
-                raise PkiError(f"{source}: {info.name} is no file that a backup may hold")
-            found[info.name] = Member(content=content.read(), mode=info.mode)
+            content = tar.extractfile(info) if info.isreg() else None
+            if content is None or not _belongs(info.name) or info.name in found:
+                raise _foreign(source, info.name)
+            found[info.name] = Member(content=content.read(), mode=info.mode & _MODE)
+    for name in found:
+        if any(parent.as_posix() in found for parent in PurePosixPath(name).parents):
+            raise _foreign(source, name)
     return found
 
 
-def arrive(members: Mapping[str, Member], root: Path) -> int:
-    """``restore`` into a folder that holds no cluster yet. UsageError, and nothing written, where one is; the very same one is no error."""
-    there = {name: (root / name).is_file() and (root / name).read_bytes() == member.content for name, member in members.items()}
-    if (root / "cluster.yml").exists() and not all(there.values()):
-        raise UsageError(f"{root} holds a cluster already; nothing was written", hint="Say another folder with --to, or move that one away.")
-    return restore(members, root)
+def _foreign(source: Path, name: str) -> PkiError:
+    hint = "Neither invoke cluster.export nor certs.backup of this version made it; do not use it."
+    return PkiError(f"{source}: {name!r} is no file that a backup may hold; nothing was written", hint=hint)
+
+
+def _belongs(name: str) -> bool:
+    """Whether ``write`` could have taken *name*, spelled as it spells it: what an archive holds may be a stranger's."""
+    top, *inner = name.split("/")
+    return top in _FOLDERS and not {"", ".", ".."} & {*inner} and "\0" not in name if inner else top in _FILES
+
+
+@contextmanager
+def unpacked(members: Mapping[str, Member], root: Path) -> Iterator[Path]:
+    """*members* in a folder that is not *root* yet but beside it, to be read there first. It goes at the end, unless it got its name meanwhile.
+
+    Two levels deep, so that no command takes it for a cluster, and under a fixed name: what a killed run left is removed by the next.
+    """
+    place = root.resolve().parent / f".{root.resolve().name}.arriving"
+    files.make_folder(place)
+    with lock.hold(place, "cluster.import"):
+        new = place / "new"
+        shutil.rmtree(new, ignore_errors=not new.exists())
+        try:
+            files.make_folder(new)
+            restore(members, new)
+            yield new
+        finally:
+            shutil.rmtree(place)
+
+
+def arrive(members: Mapping[str, Member], new: Path, root: Path) -> int:
+    """``restore`` into a folder that holds no cluster yet; how many files that were. Where there is none, *new* (of ``unpacked``) becomes *root*.
+
+    UsageError, and nothing written, where another cluster is; the very same one is no error.
+    """
+    if not root.exists():
+        new.rename(root)
+        files.sync([root.resolve().parent])
+        return len(members)
+    with lock.hold(root, "cluster.import"):
+        there = {name: (root / name).is_file() and (root / name).read_bytes() == member.content for name, member in members.items()}
+        if (root / "cluster.yml").exists() and not all(there.values()):
+            raise UsageError(f"{root} holds a cluster already; nothing was written", hint="Say another folder with --to, or move that one away.")
+        return restore(members, root)
 
 
 def restore(members: Mapping[str, Member], root: Path) -> int:
@@ -146,7 +195,7 @@ def _paths(folder: Folder) -> Iterator[Path]:
 
 
 def _member(path: Path) -> Member:
-    return Member(content=path.read_bytes(), mode=stat.S_IMODE(path.stat().st_mode))
+    return Member(content=path.read_bytes(), mode=path.stat().st_mode & _MODE)
 
 
 def _pack(members: Mapping[str, Member]) -> bytes:

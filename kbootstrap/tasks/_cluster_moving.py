@@ -60,7 +60,7 @@ def export(
 def import_(_: Context, file: str, to: str = "", passphrase_file: str = "", passphrase_fd: int = -1) -> None:
     """Take over a cluster from another operator's machine: unpack, verify, and say what is still missing here. Asks no host."""
     from kbootstrap.engine import moving
-    from kbootstrap.store import backup
+    from kbootstrap.store import backup, vault
     from kbootstrap.store.folder import Folder
 
     source = Path(file)
@@ -68,6 +68,8 @@ def import_(_: Context, file: str, to: str = "", passphrase_file: str = "", pass
     word = _passphrase.Passphrases(passphrase_file, passphrase_fd)(f"the archive {file}")
     total, count = moving.arrive(source, word, root)
     say(f"{root}: {count} of {total} files written, and verified" if count else f"{root}: all {total} files were there, and are verified")
+    if vault.is_sealed(Folder(root=root).pki):
+        say("Its PKI is sealed by a passphrase of its own: its files came whole, what is in them was not read.")
     if missing := list(moving.lacking(Folder(root=root))):
         say("cluster.yml names what is not in the archive and not on this machine; bring it, or name your own:")
         for line in missing:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,12 +14,12 @@ from invoke.exceptions import Exit
 
 from kbootstrap import inventory
 from kbootstrap.model.pki import Pki
-from kbootstrap.pki import issue
+from kbootstrap.pki import issue, seal
 from kbootstrap.pki.profiles import profiles
-from kbootstrap.store import backup, clock, pki_dir
+from kbootstrap.store import backup, clock, passphrase, pki_dir, vault
 from kbootstrap.store.entropy import SystemEntropy
 from kbootstrap.store.folder import Folder
-from kbootstrap.tasks import cluster
+from kbootstrap.tasks import certs, cluster
 
 CLUSTER = """
 cluster: lab
@@ -131,3 +134,82 @@ def test_more_files_of_the_folder_travel_with_it_and_too_much_is_refused(there: 
     with pytest.raises(Exception, match="do not go into one sealed file"):
         backup.write(folder, Path("more"), b"correct horse battery", (extra,), now=clock.now(), cost=CHEAP)
     assert not Path("more").exists()
+
+
+def forged(there: Path, *more: tarfile.TarInfo, note: str = "lab", **changed: str) -> Path:
+    """The archive as somebody would make it who knows its passphrase: *changed* contents (``_`` for the dot), *more* members, another name."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, member in backup.read(there / "x", b"correct horse battery").items():
+            content = changed[key].encode() if (key := name.replace(".", "_")) in changed else member.content
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(content), member.mode
+            tar.addfile(info, io.BytesIO(content))
+        for info in more:
+            tar.addfile(info, io.BytesIO(b"x" * info.size))
+    lock = seal.Lock(note=f"kbootstrap backup of {note}, 2026-01-01 00:00 UTC", salt=b"0" * 16, cost=CHEAP)
+    Path("forged").write_bytes(seal.close(lock, b"correct horse battery", packed.getvalue(), SystemEntropy()))
+    return Path("forged")
+
+
+def named(name: str, kind: bytes = tarfile.REGTYPE) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, "cluster.yml"
+    return info
+
+
+@pytest.mark.parametrize("task", [cluster.import_, certs.restore])
+def test_an_archive_says_no_folder_but_a_clusters(there: Path, capsys: pytest.CaptureFixture[str], task: Callable[..., object]) -> None:
+    for note in ("../../home/.ssh", "/etc/x", "..", "", "Lab", "a/b"):
+        source = forged(there, note=note)
+        said = refused(capsys, partial(task, Context(), file=str(source), passphrase_file=FILE), 6)
+        assert f"{note!r}, which is no name of a cluster; nothing was written" in said
+        assert "--to inventory/NAME" in said
+        assert sorted(path.name for path in Path().iterdir()) == ["forged", "word"]
+
+
+@pytest.mark.parametrize("task", [cluster.import_, certs.restore])
+def test_an_archive_holds_nothing_but_what_an_export_takes(there: Path, capsys: pytest.CaptureFixture[str], task: Callable[..., object]) -> None:
+    spelled = ("authorized_keys", "pki/../../x", "pki//x", "pki/./x", "ssh/id", "/etc/passwd", "pki", ".lock", "cluster.yml", "pki/sa.key/x")
+    linked = (named("pki/link", tarfile.SYMTYPE), named("pki/hard", tarfile.LNKTYPE), named("overrides/d", tarfile.DIRTYPE))
+    for member in (*map(named, spelled), *linked):
+        source = forged(there, member)
+        said = refused(capsys, partial(task, Context(), file=str(source), passphrase_file=FILE), 6)
+        assert "is no file that a backup may hold; nothing was written" in said, member.name
+        assert sorted(path.name for path in Path().iterdir()) == ["forged", "word"]
+
+
+@pytest.mark.parametrize("name", ["cluster_yml", "state_yml", "pki/sa_pub"])
+def test_what_is_not_fit_is_never_there_under_its_name(there: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    source = forged(there, **{name: "no: such: thing"})
+    with pytest.raises(Exit):
+        cluster.import_(Context(), file=str(source), passphrase_file=FILE)
+    said = capsys.readouterr().err
+    assert "forged: " in said
+    assert "nothing was written" in said
+    assert ".arriving" not in said
+    assert list(Path("inventory").iterdir()) == []
+    cluster.import_(Context(), file=str(there / "x"), passphrase_file=FILE)
+    assert [path.name for path in Path("inventory").iterdir()] == ["lab"]
+
+
+def test_what_a_killed_import_left_is_no_cluster_and_goes(there: Path) -> None:
+    left = Path("inventory/.lab.arriving/new")
+    left.mkdir(parents=True)
+    (left / "cluster.yml").write_text("torn")
+    assert not list(Path("inventory").glob("*/cluster.yml"))
+    cluster.import_(Context(), file=str(there / "x"), passphrase_file=FILE)
+    assert tree(Path("inventory/lab")) == tree(there / "inventory/lab")
+    assert [path.name for path in Path("inventory").iterdir()] == ["lab"]
+
+
+def test_a_sealed_pki_is_said_to_be_unread(there: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    token = passphrase.SOURCE.set(lambda _: b"another horse battery")
+    vault.seal_all(there / "inventory/lab/pki", cost=CHEAP)
+    passphrase.SOURCE.reset(token)
+    backup.write(Folder(root=there / "inventory/lab"), Path("sealed"), b"correct horse battery", now=clock.now(), cost=CHEAP)
+    cluster.import_(Context(), file="sealed", passphrase_file=FILE)
+    assert "what is in them was not read" in capsys.readouterr().out
+    assert tree(Path("inventory/lab")) == tree(there / "inventory/lab")
+    cluster.import_(Context(), file=str(there / "x"), to="open", passphrase_file=FILE)
+    assert "not read" not in capsys.readouterr().out
