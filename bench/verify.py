@@ -14,7 +14,7 @@ from bench.works import Work
 
 FACTS: Final = 20
 _TRACES: Final = ("opt", "etc/kbootstrap-roles", "etc/kubernetes", "etc/containerd", "etc/cni", "etc/sysctl.d", "etc/modules-load.d", "etc/systemd",
-                  "var/lib/kbootstrap", "run/kbootstrap", "root", "tmp")  # fmt: skip
+                  "var/lib/kbootstrap", "var/lib/kbootstrap-roles", "run/kbootstrap", "root", "tmp")  # fmt: skip
 
 
 def lacks(work: Work, job: Job, places: tuple[Place, ...], output: str) -> list[str]:

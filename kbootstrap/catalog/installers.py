@@ -92,11 +92,12 @@ INSTALLERS: Final = (
     ),
     Installer(
         name="hands, or a tool that is not known",
-        signs=("/etc/kubernetes/pki/ca.crt", "/var/lib/kubernetes", "/var/lib/kbootstrap", "/var/lib/kube-proxy"),
+        signs=("/etc/kubernetes/pki/ca.crt", "/var/lib/kubernetes", "/var/lib/kbootstrap/etcd-joined", "/var/lib/kube-proxy"),
         units=(*_BY_HAND, "kubelet.service", "etcd.service"),
         files=(
             "/etc/kubernetes/pki", "/etc/kubernetes/*.conf", "/etc/kubernetes/*.yaml", "/etc/etcd/pki", "/etc/kbootstrap", *_KUBELET,
             *(f"{_SYSTEM}/{unit}" for unit in (*_BY_HAND, "etcd.service")), "/var/lib/etcd/member", "/etc/cni/net.d/10-kbootstrap.conflist",
+            "/var/lib/kbootstrap",  # no sign: roles that are applied by themselves use it, too
         ),
         away="",
         unnamed=True,

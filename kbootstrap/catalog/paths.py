@@ -15,6 +15,7 @@ BEFORE: Final = f"{STATE}/before"
 PREVIOUS: Final = f"{STATE}/previous"  # what the last change of the Kubernetes version replaced; until the next one begins
 LEDGER: Final = "/etc/kbootstrap/host.json"
 ROLE_LEDGERS: Final = "/etc/kbootstrap-roles"  # of roles that no cluster has (role.apply); cluster.down leaves them alone
+ROLE_BEFORE: Final = "/var/lib/kbootstrap-roles"  # 0700 root: what such roles replaced; not below STATE, which goes with the cluster
 FIREWALL_SCRIPT: Final = "/etc/kbootstrap/firewall.sh"  # beside the ledger: written before any other file of ours
 RUN: Final = "/run/kbootstrap"  # what each unit was started with, the lock
 ETCD_INITIAL: Final = f"{RUN}/etcd-initial.env"  # the order to begin a cluster or to join one; a member without data starts with none else

@@ -10,7 +10,7 @@ from kbootstrap.model.desired import Desired, Wanted
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.plan import Action, Change
 from kbootstrap.model.resource import ContainerImage, Resource, Service
-from kbootstrap.plan.ledger import Ledger, backup
+from kbootstrap.plan.ledger import Ledger
 from kbootstrap.resources import KINDS, service
 from kbootstrap.resources.difference import Difference, lines, sh
 
@@ -19,7 +19,7 @@ RELOAD = "systemd/daemon-reload"
 
 def _keep_before(resource: Resource, difference: Difference, ledger: Ledger) -> str:
     """A foreign file that we are about to replace is copied away first, once; the ledger is older than the copy, as a run may end between them."""
-    kept = backup(resource.name)
+    kept = ledger.backup(resource.name)
     ours = resource.key in ledger.entries and ledger.entries[resource.key]["before"] != kept
     if resource.kind == "directory" and not difference.content:
         return ""  # its mode and owner are in the ledger; its content stays
@@ -27,7 +27,7 @@ def _keep_before(resource: Resource, difference: Difference, ledger: Ledger) -> 
         return ""
     new = f"{kept}.new"
     copy = f"rm -rf {new}; cp -a -- {sh(resource.name)} {new}; mv -T {new} {kept}"
-    return f"mkdir -p {paths.BEFORE}; [ -e {kept} ] || [ -L {kept} ] || {{ {copy}; }}"
+    return f"mkdir -p -m 0700 {kept.rpartition('/')[0]}; [ -e {kept} ] || [ -L {kept} ] || {{ {copy}; }}"
 
 
 def _change(host: str, resource: Resource, difference: Difference, ledger: Ledger, disruptive: bool) -> Change:

@@ -37,6 +37,10 @@ class Ledger:
     def empty(self) -> bool:
         return not self.cluster_id
 
+    def backup(self, path: str) -> str:
+        """Where the former content of *path* is kept on the host. A role's is not with the cluster's, which goes when the cluster leaves."""
+        return backup(path, paths.BEFORE if self.path == paths.LEDGER else paths.ROLE_BEFORE)
+
     def dump(self) -> bytes:
         """JSON with sorted keys: equal ledgers are equal bytes."""
         document = {"cluster_id": self.cluster_id, "cluster": self.cluster, "version": self.version, "entries": dict(self.entries)}
@@ -69,12 +73,12 @@ def stranger(ledger: Ledger, cluster_id: str) -> Problem | None:
     return Problem(where=paths.LEDGER, what=what, hint="Use that cluster's inventory; if it is given up, invoke cluster.down --foreign.")
 
 
-def backup(path: str) -> str:
-    """Where the former content of *path* is kept on the host."""
-    return f"{paths.BEFORE}/{hashlib.sha256(path.encode()).hexdigest()[:32]}"
+def backup(path: str, folder: str = "") -> str:
+    """Where the cluster keeps the former content of *path* on the host; *folder*: where somebody else does."""
+    return f"{folder or paths.BEFORE}/{hashlib.sha256(path.encode()).hexdigest()[:32]}"
 
 
-def _before(change: Change, observed: Observed) -> Any:
+def _before(ledger: Ledger, change: Change, observed: Observed) -> Any:
     """What *change* finds in its place, as much of it as bringing it back needs."""
     resource = change.resource
     seen = observed.kinds.get(resource.kind, {}).get(resource.name) if resource is not None else None
@@ -82,9 +86,9 @@ def _before(change: Change, observed: Observed) -> Any:
         return None
     match resource.kind:
         case "file" | "binary":
-            return backup(change.key)
+            return ledger.backup(change.key)
         case "directory":
-            return {"mode": f"{seen.mode:04o}", "owner": seen.owner} if seen.type == "directory" else backup(change.key)
+            return {"mode": f"{seen.mode:04o}", "owner": seen.owner} if seen.type == "directory" else ledger.backup(change.key)
         case "service":
             return {"enabled": seen.state.get("UnitFileState") == "enabled", "active": seen.active}
         case "sysctl":
@@ -101,7 +105,7 @@ def record(ledger: Ledger, changes: Iterable[Change], observed: Observed) -> Led
     entries = {**observed.kinds.get("before", {}), **ledger.entries}
     for change in changes:
         if change.resource is not None and change.key not in entries:
-            entries[change.key] = {"kind": change.resource.kind, "before": _before(change, observed)}
+            entries[change.key] = {"kind": change.resource.kind, "before": _before(ledger, change, observed)}
     return replace(ledger, entries=entries)
 
 

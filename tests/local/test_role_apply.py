@@ -16,7 +16,9 @@ import yaml
 from bench.servers import Farm, hosts
 from kbootstrap import inventory
 from kbootstrap.catalog import paths
+from kbootstrap.engine import cluster
 from kbootstrap.errors import LockError
+from kbootstrap.plan.leaving import FORGET
 from kbootstrap.remote import lock, ssh
 from kbootstrap.remote.lock import Owner
 
@@ -44,14 +46,14 @@ def folder(farm: Farm, tmp_path: Path) -> Path:
     ways = {place.name: {"host": "127.0.0.1", "port": place.port} for place in farm.places}
     found = {name: {"address": f"10.9.0.{number}", "ssh": way} for number, (name, way) in enumerate(ways.items(), 1)}
     first, *others = found
-    cluster = {
+    wanted = {
         "cluster": "pair",
         "kubernetes": "1.36.3",
         "ssh": {"user": "root", "key": str(farm.key)},
         "hosts": {"masters": {first: found[first]}, "workers": {name: found[name] for name in others}},
     }
     (tmp_path / "inventory/pair").mkdir(parents=True)
-    (tmp_path / "inventory/pair/cluster.yml").write_text(yaml.safe_dump(cluster))
+    (tmp_path / "inventory/pair/cluster.yml").write_text(yaml.safe_dump(wanted))
     (tmp_path / "inventory/pair/known_hosts").write_text(farm.known_hosts.read_text())
     for part in ("templates", "bin"):
         (tmp_path / "motd" / part).mkdir(parents=True)
@@ -60,9 +62,8 @@ def folder(farm: Farm, tmp_path: Path) -> Path:
     (tmp_path / "motd/bin/tool").write_bytes(b"#!/bin/sh\necho tool\n")
     for place in farm.places:
         (place.root / "etc/motd").write_text("as it was\n")
-        for old in (place.root / "etc/kbootstrap-roles").glob("*.json"):
-            old.unlink()
-        shutil.rmtree(place.root / "opt/motd", ignore_errors=True)
+        for left in ("opt/motd", "etc/kbootstrap-roles", paths.ROLE_BEFORE.lstrip("/")):
+            shutil.rmtree(place.root / left, ignore_errors=True)
     return tmp_path
 
 
@@ -86,7 +87,15 @@ def test_hosts_get_it_and_a_second_run_has_nothing_to_do(farm: Farm, folder: Pat
     assert second.stdout == "0 changes on 2 hosts; all are as it says.\n"
 
 
-def test_what_the_role_no_longer_says_is_given_back(farm: Farm, folder: Path) -> None:
+def test_what_the_role_no_longer_says_is_given_back_although_a_cluster_has_left_meanwhile(farm: Farm, folder: Path) -> None:
+    assert run(folder, "role.apply", "--role", "motd", "--yes").returncode == 0
+    for host, place in zip(inventory.load(folder / "inventory/pair/cluster.yml").hosts, farm.places, strict=True):
+        (place.root / paths.LEDGER.lstrip("/")).parent.mkdir(exist_ok=True)
+        with ssh.connect(host, known_hosts=farm.known_hosts, ssh_config=None) as connection:
+            assert cluster.one(connection, f"set -e\n{FORGET}")[0] == 0
+        assert not (place.root / paths.STATE.lstrip("/")).exists()
+        assert (place.root / paths.ROLE_BEFORE.lstrip("/")).stat().st_mode & 0o777 == 0o700
+    (folder / "motd/templates/hello.j2").write_text("changed\n")
     assert run(folder, "role.apply", "--role", "motd", "--yes").returncode == 0
     lines = [line for line in ROLE.splitlines() if "template" not in line]
     (folder / "motd/role.yml").write_text("\n".join(line for line in lines if not line.startswith("files")) + "\n")

@@ -108,7 +108,7 @@ def test_what_is_foreign_is_kept_before_it_is_replaced_and_ours_is_not() -> None
     assert not keeping(ours)
     (perhaps,) = compared(observed, Ledger(cluster_id="c", entries={"/etc/x": {"kind": "file", "before": backup("/etc/x")}}))
     assert keeping(perhaps), "the ledger is written before the copy is made"
-    assert perhaps.commands.startswith(f"mkdir -p {paths.BEFORE}; [ -e {backup('/etc/x')} ]"), "and made once"
+    assert perhaps.commands.startswith(f"mkdir -p -m 0700 {paths.BEFORE}; [ -e {backup('/etc/x')} ]"), "and made once"
 
 
 def test_what_is_new_keeps_nothing() -> None:

@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from kbootstrap.catalog import hosts, installers
+from kbootstrap.catalog import hosts, installers, paths
 from kbootstrap.plan import foreign
 from kbootstrap.plan.foreign import Kind, Remain
 
@@ -68,3 +68,7 @@ def test_the_preflight_knows_the_same_installers_and_no_sign_is_a_path_of_ours()
     assert all(pattern.startswith("/") and not set(pattern) & set(" '\"$;&|") for pattern in patterns)
     ours = {"/etc/kubernetes/admin.conf", "/var/lib/kubelet", "/usr/local/bin/kubelet", "/etc/etcd", "/etc/kubernetes/pki/ca.crt", "/usr/local/bin"}
     assert not ours & {sign for each in installers.INSTALLERS for sign in each.signs if not each.unnamed}
+    roles = {paths.STATE, paths.BLOBS, paths.HASHES, paths.ROLE_BEFORE, paths.ROLE_LEDGERS}
+    everything = {pattern for each in installers.INSTALLERS for pattern in (*each.signs, *each.files)}
+    assert not roles & {sign for each in installers.INSTALLERS for sign in each.signs}, "a role that is applied by itself makes no installer"
+    assert not {paths.ROLE_BEFORE, paths.ROLE_LEDGERS} & everything

@@ -115,3 +115,12 @@ def test_only_deletions_are_forgotten() -> None:
 def test_every_path_has_a_backup_of_its_own() -> None:
     assert len({backup(path) for path in ("/etc/x", "/etc/y", "/etc/x ", "/ETC/x")}) == 4
     assert backup("/etc/x").startswith(f"{paths.BEFORE}/")
+
+
+def test_a_role_by_itself_keeps_what_it_replaced_where_no_cluster_removes_it() -> None:
+    role = replace(EMPTY, path=paths.role_ledger("chrony"))
+    there = seen(file={"/etc/x": Stat(type="regular file", mode=0o644, owner="root:root")})
+    kept = record(role, [change(File(name="/etc/x", content=b""))], there).entries["/etc/x"]["before"]
+    assert kept == role.backup("/etc/x")
+    assert kept.startswith(f"{paths.ROLE_BEFORE}/")
+    assert not any(f"{path}/".startswith(f"{paths.STATE}/") for path in (paths.ROLE_BEFORE, paths.ROLE_LEDGERS))
