@@ -137,6 +137,8 @@ def _examine(error: KbError, command: str) -> None:
         complain("no autopsy: interrupted")
     except (KbError, OSError) as other:
         complain(f"no autopsy: {other}")
+    except Exception as other:  # a bug in the help must not hide what it was to explain
+        complain(f"no autopsy: {type(other).__name__}: {other} (a bug in kbootstrap: please report {_save_trace()})")
 
 
 def _explained(body: Callable[[], R], command: str = "") -> R:
