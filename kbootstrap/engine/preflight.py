@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kbootstrap.engine import gather
 from kbootstrap.engine.contact import chosen, contact
-from kbootstrap.engine.known_pki import ca_files_sha256, ca_sha256, pki
+from kbootstrap.engine.known_pki import ca_files_sha256, known_pki
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.timing import span
 from kbootstrap.errors import KbError, PreflightError, Problem, counted
@@ -79,7 +79,9 @@ def read(
     return Reading(observed=observed, errors=errors, ledgers=ledgers, damaged=damaged, seconds=clock.monotonic_s() - began)
 
 
-def judge(prepared: Prepared, reading: Reading, *, ca_sha256: Sequence[str], only: Sequence[str] = ()) -> tuple[Finding, ...]:
+def judge(
+    prepared: Prepared, reading: Reading, *, ca_sha256: Sequence[str], pki_error: KbError | None = None, only: Sequence[str] = ()
+) -> tuple[Finding, ...]:
     """Every finding, the waived ones too; hosts that could not be read are findings like any other."""
     context = Context(
         spec=prepared.spec,
@@ -87,6 +89,7 @@ def judge(prepared: Prepared, reading: Reading, *, ca_sha256: Sequence[str], onl
         ledgers=reading.ledgers,
         cluster_id=prepared.state.cluster_id,
         ca_sha256=ca_sha256,
+        pki_error=pki_error,
         errors=reading.errors,
         damaged=reading.damaged,
         sealing=prepared.pki.sealing,
@@ -130,9 +133,10 @@ def require(request: Request, prepared: Prepared, pool: Pool, *, again: bool = F
 
 def run(request: Request) -> tuple[Finding, ...]:
     """The whole preflight of the hosts that *request* names, of the checks in its ``only``; changes nothing."""
-    known = replace(contact(request.folder), pki=pki(request.folder))
+    found = known_pki(request.folder)
+    known = replace(contact(request.folder), pki=found.pki)
     hosts = chosen(known.spec, request.limit)
     with request.connect(known) as pool:
         reading = read(known, pool, hosts, listener=request.listener, thorough=True)
     request.listener(Note(text=f"read {len(reading.observed)} of {counted(len(hosts), 'host')} in {reading.seconds:.1f} s"))
-    return judge(known, reading, ca_sha256=ca_sha256(request.folder), only=request.only)
+    return judge(known, reading, ca_sha256=ca_files_sha256(found.pki), pki_error=found.error, only=request.only)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from kbootstrap.engine.condition import Answer, Look, look
 from kbootstrap.engine.contact import contact
-from kbootstrap.engine.known_pki import ca_sha256
+from kbootstrap.engine.known_pki import KnownPki, ca_files_sha256, known_pki
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.reached import reached
 from kbootstrap.engine.request import Request
@@ -19,7 +19,7 @@ from kbootstrap.plan import condition, words
 from kbootstrap.plan import ledger as ledger_of
 from kbootstrap.plan.checks.finding import Context
 from kbootstrap.plan.ledger import Ledger
-from kbootstrap.plan.troubles import troubles
+from kbootstrap.plan.troubles import strangers, troubles
 from kbootstrap.remote.pool import Pool
 from kbootstrap.store import clock
 
@@ -35,16 +35,25 @@ def of(known: Prepared, pool: Pool) -> Status:
     """The same, by connections that stand."""
     seen = look(known, pool)
     observed = {name: answer.observed(name) for name, answer in seen.answers.items()}
-    return assemble(known, seen, observed, reached(known.spec, pool, observed), ca_sha256=ca_sha256(known.folder))
+    return assemble(known, seen, observed, reached(known.spec, pool, observed), ours=known_pki(known.folder))
 
 
-def assemble(known: Prepared, seen: Look, observed: Mapping[str, Observed], unreached: Iterable[Trouble], *, ca_sha256: Sequence[str]) -> Status:
+def assemble(known: Prepared, seen: Look, observed: Mapping[str, Observed], unreached: Iterable[Trouble], *, ours: KnownPki) -> Status:
     """The value of what the hosts answered. Pure but for the operator's clock, by which certificates expire."""
     hosts = tuple(_host(host, seen, observed) for host in known.spec.hosts)
     masters = [host.name for host in known.spec.masters]
     members = tuple(_member(name, seen.answers) for name in masters)
     ledgers, damaged = _ledgers(observed)
-    context = Context(spec=known.spec, observed=observed, ledgers=ledgers, cluster_id=known.state.cluster_id, ca_sha256=ca_sha256, damaged=damaged)
+    context = Context(
+        spec=known.spec,
+        observed=observed,
+        ledgers=ledgers,
+        cluster_id=known.state.cluster_id,
+        ca_sha256=ca_files_sha256(ours.pki),
+        pki_error=ours.error,
+        damaged=damaged,
+    )
+    strange = [each for name, answer in seen.answers.items() for each in strangers(name, answer.text("certificates"), ours.pki)]
     return Status(
         cluster=known.spec.name,
         kubernetes=known.spec.kubernetes,
@@ -52,7 +61,7 @@ def assemble(known: Prepared, seen: Look, observed: Mapping[str, Observed], unre
         members=members,
         apis=tuple(_api(name, seen.answers) for name in masters),
         nodes=_nodes(known.spec, [seen.answers[name] for name in masters if name in seen.answers]),
-        troubles=(*troubles(context, hosts, members), *unreached),
+        troubles=(*troubles(context, hosts, members), *strange, *unreached),
     )
 
 

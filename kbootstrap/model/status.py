@@ -92,13 +92,14 @@ class HostState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """An etcd member as its own host tells; *reason* says why it does not."""
+    """An etcd member as its own host tells; *reason* says why it does not. *alarms*: (member, kind) of every one that it knows, also others'."""
 
     host: str
     leader: bool = False
     version: str = ""
     db_bytes: int = 0
     members: tuple[str, ...] = ()  # the names that this member knows
+    alarms: tuple[tuple[str, str], ...] = ()
     reason: str = ""
 
 

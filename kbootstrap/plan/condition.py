@@ -16,11 +16,13 @@ from kbootstrap.model.host import Host
 from kbootstrap.model.report import Cause
 from kbootstrap.model.status import Api, Certificate, Member, NodeState, Unit
 from kbootstrap.pki.inspect import describe
-from kbootstrap.plan import causes, certificate_sh, facts, words
+from kbootstrap.pki.profiles import KUBECONFIGS, PLACES
+from kbootstrap.plan import causes, certificate_sh, etcd_status, facts, words
 from kbootstrap.plan.checks.gates import etcdctl, kubectl
 from kbootstrap.resources import KINDS
 from kbootstrap.resources.difference import sh
 
+_OURS: Final = frozenset([*(place.cert for place in PLACES.values()), *map(paths.kubeconfig, KUBECONFIGS)])
 _BOUND: Final = {"kube-apiserver.service": "etcd.service"}
 _MACHINE = """\
 echo "up $(( $(date +%s) - $(stat -c %Y /proc/1) ))"
@@ -72,7 +74,8 @@ def machine(output: str) -> tuple[float, dict[str, int]]:
             up_s = float(rest)
         elif word == "disk":
             used, _, mount = rest.partition(" ")
-            disks[mount] = int(used.rstrip("%") or 0)
+            if used.rstrip("%").isdigit():  # df says - where a file system has no blocks
+                disks[mount] = int(used.rstrip("%"))
     return up_s, disks
 
 
@@ -132,9 +135,9 @@ def _unit(host: str, seen: Mapping[str, str], uptime_s: float, *, name: str, pro
 
 
 def certificate(output: str, now: datetime) -> Certificate | None:
-    """The one that expires first; one that cannot be read counts as expired."""
+    """The one of ours that expires first; one that cannot be read counts as expired. Whatever else lies beside them is not ours to judge."""
     found = []
-    for path, pem in certificate_sh.files(output):
+    for path, pem in ((path, pem) for path, pem in certificate_sh.files(output) if path in _OURS):
         try:
             found.append(Certificate(path=path, days_left=round(describe(pem).days_left(now), 2)))
         except PkiError:
@@ -149,13 +152,15 @@ def member(host: str, code: int, output: str) -> Member:
     try:
         endpoints, known = (json.loads(line) for line in output.splitlines() if line.startswith(("{", "[")) and _is_answer(line))
         status: Mapping[str, Any] = endpoints[0]["Status"]
+        names = {f"{each['ID']:x}": each.get("name", "") for each in known["members"]}
         leader = status.get("leader", 0)  # etcdctl leaves out what is zero: without a quorum there is no leader
         return Member(
             host=host,
             leader=leader == status["header"]["member_id"],
             version=status["version"],
             db_bytes=status["dbSize"],
-            members=tuple(sorted(each.get("name", "") for each in known["members"])),
+            members=tuple(sorted(names.values())),
+            alarms=tuple((names.get(alarm.member, alarm.member), alarm.kind) for alarm in etcd_status.alarms(status.get("errors") or ())),
             reason="" if leader else "knows no leader: its etcd has no quorum",
         )
     except (ValueError, KeyError, IndexError, TypeError):

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from kbootstrap.errors import counted
+from kbootstrap.catalog import paths
+from kbootstrap.errors import PkiError, counted
+from kbootstrap.model.certificate import rotation
 from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.host import Host
-from kbootstrap.model.status import CERTIFICATE_SOON_D, DISK_FULL_PERCENT, HostState, Member, Trouble
+from kbootstrap.model.pki import Pki
+from kbootstrap.model.status import CERTIFICATE_SOON_D, DISK_FULL_PERCENT, Certificate, HostState, Member, Trouble
+from kbootstrap.pki import inspect, rotate
+from kbootstrap.pki.profiles import CAS, PLACES
+from kbootstrap.plan import certificate_sh
 from kbootstrap.plan.checks.finding import Context
 from kbootstrap.plan.preflight import preflight
+from kbootstrap.report.etcd import HINTS
 from kbootstrap.resources import firewall
 from kbootstrap.resources.firewall.look import Seen
 from kbootstrap.rolebook.openings import NAME, openings
@@ -23,10 +30,11 @@ DEADLY: Final = (
 )  # fmt: skip
 """The preflight's checks that matter to a cluster that runs. Space has a measure of its own here: what kubelet and etcd stop at is a share."""
 _DISK_GRAVE_PERCENT: Final = 97
+_CA_OF: Final = {PLACES[name].cert: name for name in CAS}
 
 
 def troubles(context: Context, hosts: Sequence[HostState], members: Sequence[Member]) -> Iterator[Trouble]:
-    """What preflight would refuse now, full disks, certificates at their end, firewalls that are not open, a lost quorum."""
+    """What preflight would refuse now, full disks, certificates at their end, firewalls that are not open, etcd's alarms, a lost quorum."""
     for finding in preflight(context, DEADLY):
         if not finding.waived:
             yield Trouble(id=finding.check, where=finding.host, what=finding.what, hint=finding.hint, warning=finding.warning)
@@ -36,6 +44,8 @@ def troubles(context: Context, hosts: Sequence[HostState], members: Sequence[Mem
         if host_.name in context.observed:
             yield from _opened(context.spec, host_, context.observed[host_.name])
             yield from _swapped(host_, context.observed[host_.name])
+    for member, kind in sorted({alarm for each in members for alarm in each.alarms}):
+        yield Trouble(id="alarm", where=member, what=f"etcd's alarm {kind}", hint=HINTS.get(kind, "invoke etcd.alarms"))
     yield from _quorum(context.spec, context.observed, members)
 
 
@@ -50,8 +60,33 @@ def _of_host(host: HostState) -> Iterator[Trouble]:
         days = counted(round(abs(left)), "day")
         what = f"expired {days} ago" if left <= 0 else f"expires {days} from now"
         what = f"{host.certificate.path} {what if host.certificate.readable else 'holds no readable certificate'}"
-        hint = "invoke cluster.up issues what is about to expire." if host.certificate.readable else "invoke cluster.up brings the right one."
+        hint = _renewal(host.certificate)
         yield Trouble(id="certificate", where=host.name, what=what, hint=hint, warning=left > 0)
+
+
+def _renewal(certificate: Certificate) -> str:
+    if not certificate.readable:
+        return "invoke cluster.up brings the right one."
+    if certificate.path in _CA_OF:  # no run makes another CA by itself
+        return f"{rotation(_CA_OF[certificate.path])} replaces it while the cluster serves."
+    return "invoke cluster.up issues what is about to expire."
+
+
+def strangers(host: str, output: str, ours: Pki) -> Iterator[Trouble]:
+    """The CAs that *host* holds, as its section «certificates» tells them, and that are none of *ours*; the cluster's own is judged by its marker."""
+    for path, pem in certificate_sh.files(output):
+        name = _CA_OF.get(path, "")
+        if name in ours.cas and path != paths.CA and (found := _blocks(pem)) and found not in map(_blocks, rotate.recognised(ours, name)):
+            hint = "invoke cluster.up brings ours. If every host says so, restore inventory/…/pki instead."
+            yield Trouble(id="authority", where=host, what=f"{path} is another CA's", hint=hint)
+
+
+def _blocks(pem: bytes) -> frozenset[bytes]:
+    """The certificates of *pem*; none where they cannot be read, which is told by itself."""
+    try:
+        return frozenset(inspect.blocks(pem))
+    except PkiError:
+        return frozenset()
 
 
 def _opened(spec: ClusterSpec, host: Host, observed: Observed) -> Iterator[Trouble]:

@@ -71,7 +71,9 @@ def _etcd(members: Sequence[Member]) -> Iterator[str]:
             yield _row(False, f"{member.host}  {member.reason}", f"On {member.host}: journalctl -u etcd -n 50")
             continue
         role = "leader" if member.leader else "follower"
-        yield _row(True, f"{member.host}  {role:<8}  {member.version}  {member.db_bytes / 1e6:.0f} MB  knows {', '.join(member.members)}")
+        told = f"{member.host}  {role:<8}  {member.version}  {member.db_bytes / 1e6:.0f} MB  knows {', '.join(member.members)}"
+        own = [kind for name, kind in member.alarms if name == member.host]
+        yield _row(not own, told + "".join(f"  alarm {kind}" for kind in own))
 
 
 def _apis(apis: Sequence[Api]) -> Iterator[str]:

@@ -41,7 +41,7 @@ class Context:
     """*errors* are of hosts that could not be read, *damaged* of ledgers.
 
     *ca_sha256* is of every file that a host may hold as our CA (a rotation has several), what it should hold now first; *sealing* is empty where
-    the PKI could not be read.
+    the PKI could not be read, which *pki_error* says.
     """
 
     spec: ClusterSpec
@@ -49,6 +49,7 @@ class Context:
     ledgers: Mapping[str, Ledger]
     cluster_id: str
     ca_sha256: Sequence[str]
+    pki_error: KbError | None = None
     errors: Mapping[str, KbError] = field(default_factory=dict)
     damaged: Mapping[str, KbError] = field(default_factory=dict)
     sealing: Sealing = field(default_factory=Sealing)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kbootstrap.catalog import names
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
 from kbootstrap.engine.status import status
@@ -18,13 +19,14 @@ from kbootstrap.model.events import silent
 from kbootstrap.model.host import Host
 from kbootstrap.model.pki import Pki
 from kbootstrap.model.status import Status, span
-from kbootstrap.pki import issue
-from kbootstrap.pki.profiles import profiles
+from kbootstrap.pki import issue, rotate
+from kbootstrap.pki.profiles import CAS, PLACES, profiles
 from kbootstrap.plan import condition
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
 from kbootstrap.report.status import lines
-from kbootstrap.store import clock
+from kbootstrap.store import clock, pki_dir
+from kbootstrap.store.entropy import SystemEntropy
 from kbootstrap.store.folder import Folder
 from kbootstrap.testing.builders import SameEntropy, a_cluster
 from kbootstrap.testing.fake_host import FakeHost, reading
@@ -121,6 +123,28 @@ def look(tmp_path: Path) -> Look:
         return status(Request(folder=folder, listener=silent, connect=pool))
 
     return run
+
+
+Keep = Callable[[Pki], None]
+
+
+@pytest.fixture
+def keep(tmp_path: Path) -> Keep:
+    """The PKI directory of the cluster that ``look`` looks at."""
+    return lambda pki: pki_dir.save(Folder(root=tmp_path).pki, pki, ())
+
+
+def a_pki(age_d: float = 0.0) -> Pki:
+    """Another one at each call."""
+    spec = a_cluster(1, 0)
+    then = clock.now() - timedelta(days=age_d)
+    return issue.complete(Pki(), profiles(spec), now=then, certificates=spec.certificates, entropy=SystemEntropy())[0]
+
+
+def holding(pki: Pki, *more: tuple[str, bytes]) -> tuple[int, bytes]:
+    """The section of a master's certificates: the CAs of *pki*, and *more* (path, PEM)."""
+    files = [*((PLACES[name].cert, pki.cas[name].cert_pem) for name in CAS), *more]
+    return 0, b"".join(b"file %s\n%s" % (path.encode(), pem) for path, pem in files)
 
 
 def screen(found: Status) -> str:
@@ -230,6 +254,55 @@ def test_the_causes_of_a_clusters_death_are_named(look: Look) -> None:
     expiring = {each.where: (each.what, each.warning) for each in found.troubles if "expire" in each.what}
     assert expiring["m1"] == ("/etc/kubernetes/pki/apiserver.crt expired 2 days ago", False)
     assert expiring["w1"] == ("/etc/kubernetes/pki/apiserver.crt expires 5 days from now", True)
+
+
+def test_a_pki_that_cannot_be_read_is_said_once_and_no_host_is_called_anothers(look: Look, keep: Keep, tmp_path: Path) -> None:
+    keep(a_pki())
+    (tmp_path / "pki/sa.key").chmod(0o644)
+    facts = {name: {"facts": (0, healthy(name)["facts"][1] + b"ca_sha256=" + b"a" * 64 + b"\n")} for name in ADDRESSES}
+    found = look(**facts)
+    (trouble,) = found.troubles
+    assert trouble.where == "cluster"
+    assert trouble.what.startswith("the PKI cannot be read: The PKI is open to others: ")
+    assert trouble.hint.startswith("Close it: chmod")
+    assert found.healthy, "what is wrong here is wrong with this machine"
+
+
+def test_any_ca_that_is_not_ours_is_named_and_ours_of_every_phase_is_not(look: Look, keep: Keep) -> None:
+    ours, theirs = a_pki(), a_pki()
+    begun, _ = rotate.begin(ours, names.ETCD_CA, now=clock.now(), certificates=a_cluster().certificates, entropy=SystemEntropy())
+    keep(begun)
+    found = look(m1={"certificates": holding(ours)}, m2={"certificates": holding(theirs)}, m3={"certificates": holding(begun)})
+    strange = {(each.where, each.what) for each in found.troubles if each.id == "authority"}
+    assert strange == {("m2", f"{path} is another CA's") for path in ("/etc/etcd/pki/ca.crt", "/etc/kubernetes/pki/front-proxy-ca.crt")}
+
+
+def test_a_ca_at_its_end_is_rotated_and_what_is_not_ours_is_not_judged(look: Look, keep: Keep) -> None:
+    old = a_pki(age_d=a_cluster().certificates.ca_days - 3)
+    found = look(m1={"certificates": holding(old)}, m2={"certificates": (0, b"file /etc/kubernetes/pki/mine.crt\nnonsense\n")})
+    (trouble,) = found.troubles
+    assert trouble.what == "/etc/kubernetes/pki/ca.crt expires 3 days from now"
+    assert trouble.hint == "invoke certs.rotate --ca cluster replaces it while the cluster serves."
+    etcds = holding(old)[1].partition(b"file /etc/etcd")
+    (trouble,) = look(m1={"certificates": (0, b"".join(etcds[1:]))}).troubles
+    assert "--ca etcd " in trouble.hint
+
+
+@pytest.mark.parametrize(("kind", "hint"), [("NOSPACE", "invoke etcd.defrag"), ("CORRUPT", "invoke etcd.alarms --disarm")])
+def test_an_alarm_of_etcd_is_named_once_with_its_way_out(look: Look, kind: str, hint: str) -> None:
+    alarmed = b', "errors": ["memberID:102 alarm:%s "], "leader"' % kind.encode()
+    found = look(**{name: {"etcd": (0, etcd(name).replace(b', "leader"', alarmed))} for name in MEMBER_IDS})
+    (trouble,) = found.troubles
+    assert (trouble.id, trouble.where, trouble.what) == ("alarm", "m2", f"etcd's alarm {kind}")
+    assert hint in trouble.hint
+    assert not found.healthy
+    assert next(line.split()[:2] for line in lines(found) if f"alarm {kind}" in line) == ["!!", "m2"]
+
+
+def test_a_file_system_without_blocks_is_no_full_disk(look: Look) -> None:
+    found = look(w1={"machine": (0, b"up 9000\ndisk - /var/log\ndisk 37% /\n")})
+    assert found.healthy
+    assert next(host for host in found.hosts if host.name == "w1").disks == {"/": 37}
 
 
 def test_keys_never_leave_the_hosts() -> None:
