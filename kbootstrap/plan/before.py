@@ -1,4 +1,7 @@
-"""What was on a host before us and what daemons will change by themselves; read until the host has a ledger, which then keeps it for good."""
+"""What was on a host before us and what daemons will change by themselves; read until it is in the host's ledger, which keeps it for good.
+
+A host gets more to do later: what only a master has is asked when a worker becomes one.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,17 @@ from kbootstrap.resources.difference import sh
 _SYS: Final = "/proc/sys/"
 
 _PROBE = """\
-if [ ! -s {ledger} ]; then
-for d in {directories}; do
-  if [ -d "$d" ]; then echo "directory $(stat -L -c '%a %U:%G' -- "$d") $d"; ls -A1 -- "$d" | sed 's/^/holds /'
-  elif [ ! -e "$d" ]; then echo "none $d"; fi
-done
+ledger=; [ ! -s {ledger} ] || ledger=$(cat {ledger})
+known() {{ for k; do case $ledger in *"\\"$k\\""*) return 0 ;; esac; done; return 1; }}
+directory() {{
+  if [ -d "$1" ]; then echo "directory $(stat -L -c '%a %U:%G' -- "$1") $1"; ls -A1 -- "$1" | sed 's/^/holds /'
+  elif [ ! -e "$1" ]; then echo "none $1"; fi
+}}
+for d in {filled}; do known "data/$d" "$d" || directory "$d"; done
+for u in {users}; do known "user/$u" "group/$u" || getent group "$u" | sed 's/:.*//; s/^/group /'; done
+if [ -z "$ledger" ]; then
+for d in {made}; do directory "$d"; done
 for s in {sysctls}; do [ ! -r "$s" ] || echo "sysctl $s $(cat "$s")"; done
-getent group {users} | sed 's/:.*//; s/^/group /'
 if command -v nft >/dev/null; then
   nft list tables | sed 's/^table /nft /'
   nft -s list chains | awk '/^table/ {{ t = $2 " " $3 }} /^\t*chain/ && t ~ /^ip6? ({iptables})$/ {{ print "nft", t, $2 }}'
@@ -27,12 +34,16 @@ fi
 
 
 def probe(desired: Desired, host: str) -> str:
-    """sh text that tells nothing on a host that has a ledger: what it would see now are our own traces."""
+    """sh text that tells nothing of what the host's ledger knows: what it would see there now are our own traces."""
     mine = desired.names(host)
-    directories = [path for path in traces.FILLED if path in mine.get("directory", ())] + list(traces.MADE)
-    users = sh(*mine.get("user", ())) or "''"
-    iptables = "|".join(traces.IPTABLES_TABLES)
-    return _PROBE.format(ledger=paths.LEDGER, directories=sh(*directories), sysctls=sh(*map(_file, traces.SYSCTLS)), users=users, iptables=iptables)
+    return _PROBE.format(
+        ledger=paths.LEDGER,
+        filled=sh(*(path for path in traces.FILLED if path in mine.get("directory", ()))),
+        made=sh(*traces.MADE),
+        users=sh(*mine.get("user", ())),
+        sysctls=sh(*map(_file, traces.SYSCTLS)),
+        iptables="|".join(traces.IPTABLES_TABLES),
+    )
 
 
 def _file(sysctl: str) -> str:

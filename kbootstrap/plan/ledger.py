@@ -100,7 +100,7 @@ def _before(ledger: Ledger, change: Change, observed: Observed) -> Any:
 def record(ledger: Ledger, changes: Iterable[Change], observed: Observed) -> Ledger:
     """The ledger with every resource of *changes* in it; what is in it already keeps its first «before».
 
-    The first one also gets what ``plan/before.py`` saw, which is silent once there is a ledger.
+    It also gets what ``plan/before.py`` saw, which is silent about what is in it.
     """
     entries = {**observed.kinds.get("before", {}), **ledger.entries}
     for change in changes:

@@ -7,8 +7,16 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from kbootstrap.catalog import paths, traces
+from kbootstrap.model.desired import Desired, Wanted
+from kbootstrap.model.facts import Facts, Observed
+from kbootstrap.model.plan import Action, Change
+from kbootstrap.model.resource import Directory
+from kbootstrap.plan import before
 from kbootstrap.plan.leaving import leave
-from kbootstrap.plan.ledger import Ledger
+from kbootstrap.plan.ledger import Ledger, record
 
 OWNER = f"{os.getuid()}:{os.getgid()}"
 STEPS = ("leave/files", "leave/data", "leave/directories")
@@ -71,6 +79,33 @@ def test_data_goes_with_its_directory_and_what_was_in_one_before_stays(tmp_path:
     assert not (tmp_path / "etcd").exists()
     assert sorted(path.name for path in old.iterdir()) == ["-n", "keep", "star*"]
     assert old.stat().st_mode & 0o7777 == 0o711
+
+
+def test_what_a_worker_gets_to_keep_as_it_becomes_a_master_is_data_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, pods, data, disk = (tmp_path / name for name in ("host.json", "kubelet", "etcd", "log"))
+    monkeypatch.setattr(paths, "LEDGER", str(place))
+    monkeypatch.setattr(traces, "FILLED", (str(pods), str(data), str(disk)))
+    monkeypatch.setattr(traces, "MADE", ())
+    monkeypatch.setattr(traces, "SYSCTLS", ())
+    ledger, seen = Ledger(cluster_id="id"), {}
+    for step, directories in enumerate(((pods,), (pods, data, disk), (pods, data, disk))):
+        resources = tuple(Directory(name=str(path)) for path in directories)
+        text = before.probe(Desired(hosts={"w1": {"HOSTS": Wanted(resources=resources)}}), "w1").replace("command -v nft", "false")
+        done = subprocess.run(["sh", "-s"], input=text, capture_output=True, text=True, timeout=30, check=True)
+        assert not done.stderr
+        seen[step] = before.parse(done.stdout)
+        changes = [Change(host="w1", key=each.key, action=Action.CREATE, reason="", commands="", resource=each) for each in resources]
+        ledger = record(ledger, changes, Observed(host="w1", facts=Facts(), kinds={"before": seen[step]}))
+        place.write_bytes(ledger.dump())
+        for path in directories:
+            path.mkdir(exist_ok=True)
+            (path / "ours").write_text("secret")
+        if not step:
+            disk.mkdir()
+            (disk / "lost+found").mkdir()
+    assert [list(found) for found in seen.values()] == [[f"data/{pods}"], [f"data/{data}", f"data/{disk}"], []]
+    run({key: (entry["kind"], entry["before"]) for key, entry in ledger.entries.items()})
+    assert tree(tmp_path).keys() == {"host.json", "log", "log/lost+found"}
 
 
 def test_a_directory_of_ours_that_holds_what_is_not_ours_stays_and_says_so(tmp_path: Path) -> None:
