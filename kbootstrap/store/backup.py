@@ -44,22 +44,28 @@ class Member:
 def write(folder: Folder, target: Path, passphrase: bytes, also: Sequence[Path] = (), *, now: datetime, cost: int = seal.COST) -> int:
     """Write the archive of *folder* to the new file *target*; how many files are in it. The caller holds the cluster's lock.
 
+    It is at *target* whole and read back, or not at all: also after a SIGKILL, a full disk or a power cut.
+
     *also*: more files of that folder. UsageError when *target* is there; PkiError when there is no PKI, and when what was read back is not what
-    was written; then no archive is left.
+    was written.
     """
     if not folder.pki.is_dir():
         raise PkiError(f"{folder.pki} holds no certificates yet: there is nothing to keep")
     pki_journal.finish(folder.pki, previous=layout.PREVIOUS)
     members = _collect(folder, also)
     header = seal.Lock(note=f"{_NOTE}{folder.name}, {now:%Y-%m-%d %H:%M} UTC", salt=SystemEntropy().random(16), cost=cost)
+    part = target.with_name(f".{target.name}{files.TEMPORARY}")
+    part.unlink(missing_ok=True)
     try:
-        files.create_secret(target, seal.close(header, passphrase, _pack(members), SystemEntropy()))
+        files.create_secret(part, seal.close(header, passphrase, _pack(members), SystemEntropy()))
+        if read(part, passphrase) != _collect(folder, also):
+            raise PkiError(f"{target} was read back, and is not what was written; it was removed", hint="Look after that disk, and run it again.")
+        files.give_name(part, target)
     except FileExistsError:
         raise UsageError(f"{target} exists; nothing was written", hint=ANOTHER) from None
+    finally:
+        part.unlink(missing_ok=True)
     files.sync([target.resolve().parent])
-    if read(target, passphrase) != _collect(folder, also):
-        target.unlink()
-        raise PkiError(f"{target} was read back, and is not what was written; it was removed", hint="Look after that disk, and run it again.")
     return len(members)
 
 

@@ -6,6 +6,7 @@ writers of one path would use the same temporary name (a fixed one, so that what
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 from collections.abc import Iterable
@@ -15,6 +16,8 @@ from typing import Final
 from kbootstrap.errors import UsageError
 
 TEMPORARY: Final = ".tmp"
+NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
+"""How a file system without hard links refuses one."""
 
 
 def write_secret(path: Path, content: bytes, *, previous: str = "") -> None:
@@ -35,6 +38,20 @@ def create_secret(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(descriptor)
+
+
+def give_name(temporary: Path, path: Path) -> None:
+    """What is complete at *temporary* is *path* from now on. FileExistsError, and nothing is changed, if something is there."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        if os.path.lexists(path):  # no hard links here: a rename is as whole, and only a writer of this very moment goes unseen
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        temporary.rename(path)
+    else:
+        temporary.unlink()
 
 
 def refuse_unfit(path: Path, *, option: str, taken: str = "") -> None:

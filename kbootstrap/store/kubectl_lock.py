@@ -7,7 +7,6 @@ No pid can be reused, no other's lock is ever removed, and two of us cannot both
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 from collections.abc import Iterable, Iterator
@@ -22,7 +21,6 @@ from kbootstrap.store.lock import whoami
 
 PID: Final = ".pid"
 _EVERY_S: Final = 0.02
-_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
 
 
 @contextmanager
@@ -105,7 +103,7 @@ def _make(lock: Path, pid_file: Path) -> None:
     try:
         os.link(pid_file, lock)
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in files.NO_LINKS:
             raise
         # No hard links here: then as kubectl does, and what a kill leaves must be removed by hand.
         os.close(os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from kbootstrap import inventory
-from kbootstrap.errors import PkiError
+from kbootstrap.errors import PkiError, UsageError
 from kbootstrap.model.pki import Pki
 from kbootstrap.pki import issue, seal
 from kbootstrap.pki.profiles import profiles
@@ -373,3 +374,42 @@ def test_what_cannot_be_read_back_is_no_backup(lab: Path, monkeypatch: pytest.Mo
     with pytest.raises(PkiError, match="it was removed"):
         backup.write(Folder(root=lab), Path("x.kbbackup"), WORD, now=clock.now(), cost=CHEAP)
     assert not Path("x.kbbackup").exists()
+
+
+def test_killed_at_any_change_a_backup_is_whole_or_not_there(few: Path) -> None:
+    folder, target = Folder(root=few), Path("x.kbbackup")
+
+    def write() -> None:
+        backup.write(folder, target, WORD, now=clock.now(), cost=CHEAP)
+
+    def judge() -> None:
+        if not target.exists():
+            write()
+        assert "cluster.yml" in backup.read(target, WORD)
+
+    assert at_every_change(lambda: target.unlink(missing_ok=True), write, judge) >= 3
+    assert not list(Path().glob(".*.tmp"))
+
+
+def test_a_full_disk_leaves_no_archive_and_one_without_hard_links_gets_a_whole_one(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, target = Folder(root=few), Path("x.kbbackup")
+
+    def fails(code: int) -> Callable[..., None]:
+        def call(*_: object) -> None:
+            raise OSError(code, os.strerror(code))
+
+        return call
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", fails(errno.ENOSPC))
+        with pytest.raises(OSError, match="No space left"):
+            backup.write(folder, target, WORD, now=clock.now(), cost=CHEAP)
+    assert not [path for path in Path().iterdir() if "kbbackup" in path.name]
+    monkeypatch.setattr(os, "link", fails(errno.EPERM))
+    backup.write(folder, target, WORD, now=clock.now(), cost=CHEAP)
+    members, content = backup.read(target, WORD), target.read_bytes()
+    assert "cluster.yml" in members
+    with pytest.raises(UsageError, match="exists; nothing was written"):
+        backup.write(folder, target, WORD, now=clock.now(), cost=CHEAP)
+    assert target.read_bytes() == content
+    assert not list(Path().glob(".*.tmp"))
