@@ -13,6 +13,7 @@ from kbootstrap.model.cluster import Artifacts, ArtifactSource
 from kbootstrap.model.events import Listener, silent
 from kbootstrap.store import artifacts, bundle, images
 from kbootstrap.store.artifacts.files import Pins
+from kbootstrap.store.bundle_header import Content
 from kbootstrap.store.images import program
 
 
@@ -36,7 +37,7 @@ def name(wish: Wish) -> str:
     return f"kubernetes-{wish.versions['kubernetes']}-{wish.arch}{bundle.SUFFIX}"
 
 
-def make(wish: Wish, target: Path, listener: Listener) -> tuple[bundle.Content, str]:
+def make(wish: Wish, target: Path, listener: Listener) -> tuple[Content, str]:
     """Fetch what is not here yet, and write everything as the new file *target*; what is in it, and its sha256. Raises what ``artifacts.fetch`` does.
 
     Run again after an interruption it fetches only what is missing still.
@@ -56,7 +57,7 @@ def make(wish: Wish, target: Path, listener: Listener) -> tuple[bundle.Content, 
     items = {item.place: (item, path) for item, path in ((bundle.item(n, v, path, wish.place), path) for n, v, path in found)}
     ordered = dict(sorted(items.items()))
     others = {component: version for component, version in wish.versions.items() if component != "kubernetes"}
-    content = bundle.Content(
+    content = Content(
         kubernetes=wish.versions["kubernetes"], arch=arch, versions=others, items=tuple(item for item, _ in ordered.values())
     )  # fmt: skip
     return content, bundle.write(target, content, {place: path for place, (_, path) in ordered.items()})
@@ -69,7 +70,7 @@ def _program(wish: Wish, image: str, version: str) -> Artifact:
     return found
 
 
-def load(source: Path, cache: Path | None, *, kubernetes: str = "", arches: tuple[str, ...] = (), sha256: str = "") -> tuple[bundle.Content, int]:
+def load(source: Path, cache: Path | None, *, kubernetes: str = "", arches: tuple[str, ...] = (), sha256: str = "") -> tuple[Content, int]:
     """Bring *source* into the cache; what it holds, and how many files were new. ArtifactError, and nothing loaded, when it is for another
     version or architecture than asked (none: any)."""
     content = bundle.head(source)

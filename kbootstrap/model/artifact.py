@@ -19,7 +19,7 @@ class Artifact:
     sha256: str
     size: int
     source: ArtifactSource
-    trust: str  # "published checksum", "pinned, trusted on first use", "built here, go.sum"
+    trust: str  # "published checksum", "pinned, trusted on first use", "built here, go.sum", "from a bundle"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

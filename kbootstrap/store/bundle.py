@@ -2,77 +2,37 @@
 
 A tar without compression: ``bundle.json`` first, which names every other member with its checksum, then the members in its order. The same cache
 gives the same bytes: no clock, no owner, no name of a machine is in it. What is loaded lies in the cache as if it had been fetched there: where the
-catalog knows the checksum of just this file, that is asked too; for all others the bundle's own, which ``bundle.make`` prints, is the evidence.
+catalog knows the checksum of just this file, that is asked too; for all others (built from modules, out of archives, images) the bundle's own, which
+``bundle.make`` prints and the user says, is the evidence, and their records say so.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import re
 import shutil
 import tarfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from filelock import FileLock
 
 from kbootstrap.catalog.releases import Checksum, downloads
-from kbootstrap.errors import ArtifactError, ChecksumError, UsageError
+from kbootstrap.errors import ArtifactError, ChecksumError, UsageError, counted
 from kbootstrap.store import files
 from kbootstrap.store.artifacts import records
+from kbootstrap.store.bundle_header import Content, Item, LaterFormatError, parse
 
 HEADER: Final = "bundle.json"
 SUFFIX: Final = ".kbbundle"
-_FORMAT: Final = 1
 _MOST_HEADER: Final = 4 << 20
 _CHUNK: Final = 1 << 20
-_PLACE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)+")
 _INCOMING: Final = "incoming-bundle"
 _DISTRUST: Final = "Copy it again; compare its sha256 with the one that invoke bundle.make printed."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """One file of the cache, at *place* in it. *origin* and *extra* are its record's."""
-
-    name: str
-    version: str
-    place: str
-    sha256: str
-    size: int
-    mode: int
-    origin: Mapping[str, str] = field(default_factory=dict)
-    extra: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
-    """What a bundle holds: everything for *kubernetes* on *arch*; *versions* are those of the other components."""
-
-    kubernetes: str
-    arch: str
-    versions: Mapping[str, str]
-    items: tuple[Item, ...]
-
-    def text(self) -> bytes:
-        """JSON with sorted keys: equal contents are equal bytes."""
-        return (json.dumps({"format": _FORMAT, **asdict(self)}, sort_keys=True, indent=1) + "\n").encode()
-
-    @property
-    def size(self) -> int:
-        """Of the file: headers and padding of tar are part of it."""
-        members = [len(self.text()), *(item.size for item in self.items)]
-        plain = sum(tarfile.BLOCKSIZE + _padded(size, tarfile.BLOCKSIZE) for size in members) + 2 * tarfile.BLOCKSIZE
-        return _padded(plain, tarfile.RECORDSIZE)
-
-
-def _padded(size: int, unit: int) -> int:
-    return -(-size // unit) * unit
 
 
 def write(target: Path, content: Content, paths: Mapping[str, Path]) -> str:
@@ -113,38 +73,30 @@ def head(source: Path) -> Content:
             if first is None or first.name != HEADER or not first.isreg() or first.size > _MOST_HEADER:
                 raise ArtifactError(f"{source} is no bundle", hint="invoke bundle.make writes one.")
             text = tar.extractfile(first)
-            content = _parse(text.read() if text else b"", source)
+            content = parse(text.read() if text else b"")
     except OSError as error:
         raise UsageError(f"{source}: {error.strerror}") from error
     except tarfile.TarError as error:
         raise ArtifactError(f"{source} is no bundle, or was cut short: {error}", hint=_DISTRUST) from error
+    except LaterFormatError:
+        raise ArtifactError(f"{source} was made by a later version of this program", hint="Use that one here, too.") from None
+    except ValueError as error:
+        raise ArtifactError(f"{source} is no bundle, or was changed: {error}", hint=_DISTRUST) from error
     if (found := source.stat().st_size) != content.size:
         what = "was cut short" if found < content.size else "has more bytes than it says"
         raise ArtifactError(f"{source} {what}: {found} of {content.size} bytes", hint=_DISTRUST)
     return content
 
 
-def _parse(text: bytes, source: Path) -> Content:
-    try:
-        document: dict[str, Any] = json.loads(text)
-        if document.pop("format") != _FORMAT:
-            raise ArtifactError(f"{source} was made by a later version of this program", hint="Use that one here, too.")
-        items = tuple(Item(**item) for item in document.pop("items"))
-        content = Content(**document, items=items)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ArtifactError(f"{source} is no bundle, or was changed: {error}", hint=_DISTRUST) from error
-    odd = [item.place for item in items if not _PLACE.fullmatch(item.place)]
-    if odd or len({item.place for item in items}) != len(items):
-        raise ArtifactError(f"{source} names places that no cache has: {', '.join(odd) or 'one twice'}", hint=_DISTRUST)
-    return content
-
-
 def load(source: Path, cache: Path, *, sha256: str = "") -> tuple[Content, int]:
     """Bring everything of *source* into the *cache*: all of it verified before any of it is there. How many files were new.
 
-    *sha256*: what the whole file must have. ChecksumError for anything that differs; the cache is then as it was.
+    *sha256*: what the whole file must have; UsageError without it, unless the catalog knows the checksum of everything in there. ChecksumError for
+    anything that differs; the cache is then as it was.
     """
     content = head(source)
+    if not sha256:
+        _refuse_unproven(source, content)
     if sha256 and (found := records.digest(source)) != sha256.lower():
         raise ChecksumError(f"{source}: wrong sha256: expected {sha256.lower()}, got {found}", hint=_DISTRUST)
     folder = records.private_directory(cache) / _INCOMING
@@ -152,7 +104,7 @@ def load(source: Path, cache: Path, *, sha256: str = "") -> tuple[Content, int]:
         shutil.rmtree(folder, ignore_errors=True)
         try:
             arrived = dict(_verified(source, content, records.private_directory(folder)))
-            new = sum(_admit(item, arrived[item.place], cache / item.place) for item in content.items)
+            new = sum(_admit(item, arrived[item.place], cache / item.place, sha256) for item in content.items)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     return content, new
@@ -184,6 +136,17 @@ def _verified(source: Path, content: Content, folder: Path) -> Iterator[tuple[st
         raise ArtifactError(f"{source} was changed or cut short: {error}", hint=_DISTRUST) from error
 
 
+def _refuse_unproven(source: Path, content: Content) -> None:
+    """Whoever changes a bundle changes its header, too: only a checksum that came another way tells."""
+    unproven = [f"{item.name} {item.version}" for item in content.items if item.origin.get("url", "") not in _published()]
+    if unproven:
+        some = ", ".join(unproven[:3]) + (" …" if len(unproven) > 3 else "")
+        what = (
+            f"{source}: nobody publishes a checksum of {counted(len(unproven), 'file')} in it ({some}), so its own must be said; nothing was loaded"
+        )
+        raise UsageError(what, hint=f"As invoke bundle.make printed it, not as it came with the file: invoke bundle.load {source} --sha256 SUM")
+
+
 def _refuse_unpublished(source: Path, item: Item, path: Path) -> None:
     """A file that is published as it is has a checksum that no bundle can change."""
     published = _published().get(item.origin.get("url", ""))
@@ -192,18 +155,20 @@ def _refuse_unpublished(source: Path, item: Item, path: Path) -> None:
         raise ChecksumError(what, hint=_DISTRUST)
 
 
+@lru_cache(maxsize=1)
 def _published() -> dict[str, Checksum]:
     """Address → checksum, of files that are no archives."""
     plain = [file for file in downloads() if not file.is_archive]
     return {file.url(version, arch): checksum for file in plain for (version, arch), checksum in file.checksums.items()}
 
 
-def _admit(item: Item, arrived: Path, path: Path) -> bool:
-    """False when just this is in the cache already."""
+def _admit(item: Item, arrived: Path, path: Path, sha256: str) -> bool:
+    """False when just this is in the cache already. *sha256*: the bundle's, which the record keeps where nothing else speaks for the file."""
     record = records.lookup(path, item.origin)
     if record is not None and record.sha256 == item.sha256:
         return False
-    records.admit(arrived, path, origin=item.origin, mode=item.mode, extra=item.extra)
+    evidence = {} if item.origin.get("url", "") in _published() else {records.BUNDLE: sha256.lower()}
+    records.admit(arrived, path, origin=item.origin, mode=item.mode, extra={**item.extra, **evidence})
     return True
 
 
@@ -228,5 +193,5 @@ def item(name: str, version: str, path: Path, cache: Path) -> Item:
         size=record.size,
         mode=mode,
         origin=dict(record.origin),
-        extra=dict(record.extra),
+        extra={name: value for name, value in record.extra.items() if name != records.BUNDLE},
     )

@@ -16,7 +16,7 @@ from kbootstrap.tasks._runner import in_hand
 from kbootstrap.tasks.artifacts import _wish
 
 if TYPE_CHECKING:
-    from kbootstrap.store.bundle import Content
+    from kbootstrap.store.bundle_header import Content
 
 _HELP = {"cluster": CLUSTER_HELP, "cache": "where verified files are kept; by default the user's cache directory", "json": JSON_HELP}
 
@@ -64,7 +64,7 @@ def make(
         "file": "what bundle.make wrote",
         "kubernetes": "refuse a bundle for another version; by default the cluster's, if there is one",
         "arch": "refuse a bundle for another architecture; by default those of the cluster's hosts",
-        "sha256": "what the file's own checksum must be, as bundle.make printed it",
+        "sha256": "the file's own checksum, as bundle.make printed it: for what no project publishes as it is, the only evidence",
         "any": "load it whatever version and architecture it is for",
     },
 )

@@ -48,12 +48,14 @@ CLUSTER_NETWORKS = "10.244.0.0/16, 10.96.0.0/16"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A cluster's hosts, and an operator who lives in the network namespace *space* with a cache of his own. *file*: the bundle."""
+    """A cluster's hosts, and an operator who lives in the network namespace *space* with a cache of his own. *file*: the bundle, which has
+    *sha256*."""
 
     cluster: Cluster
     space: str
     cache: Path
     file: Path
+    sha256: str
 
     def run(self, *command: str, code: int = 0) -> str:
         """A command of the operator's, which ends with exit *code*; what it says on both."""
@@ -81,9 +83,9 @@ def site(own_hosts: OwnHosts, tmp_path: Path) -> Iterator[Site]:
         lab, space = own.lab, f"{own.lab.name}op"
         spec = inventory.load(own.folder.cluster_yml)
         wish = bundle.Wish(versions=prepare.versions(spec), arch=spec.hosts[0].arch, source=Artifacts(), pins={})
-        bundle.make(wish, tmp_path / "x.kbbundle", silent)
+        _, sha256 = bundle.make(wish, tmp_path / "x.kbbundle", silent)
         own.folder.cluster_yml.write_text(own.folder.cluster_yml.read_text() + "artifacts: {offline: true}\n")
-        found = Site(cluster=own, space=space, cache=tmp_path / "empty", file=tmp_path / "x.kbbundle")
+        found = Site(cluster=own, space=space, cache=tmp_path / "empty", file=tmp_path / "x.kbbundle", sha256=sha256)
         try:
             _ip(f"netns add {space}", f"link add {space} type veth peer name eth0 netns {space}", f"link set {space} master {lab.bridge} up")
             found.asks(
@@ -109,7 +111,8 @@ def test_with_the_bundle_alone_the_cluster_comes_up_and_nobody_else_is_spoken_to
     assert "image coredns" in said
     assert "bundle.load FILE" in said
     assert "packets 0 " in site.asks("nft list counter inet kbwatch hosts")  # hosts neither
-    assert "all are verified" in site.run("bundle.load", str(site.file))
+    assert "so its own must be said; nothing was loaded" in site.run("bundle.load", str(site.file), code=2)
+    assert "all are verified" in site.run("bundle.load", str(site.file), "--sha256", site.sha256)
 
     inside(w1, "mv /usr/sbin/haproxy /root/haproxy")
     refused = site.run("cluster.up", "--yes", code=4)

@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from kbootstrap.catalog.releases import downloads
+from kbootstrap.catalog.releases import Checksum, builds, downloads
 from kbootstrap.engine import bundle as making
 from kbootstrap.errors import ArtifactError, ChecksumError, KbError, UsageError
-from kbootstrap.store import bundle
-from kbootstrap.store.artifacts import records
+from kbootstrap.model.cluster import Artifacts, ArtifactSource
+from kbootstrap.store import artifacts, bundle
+from kbootstrap.store.artifacts import gomod, records
+from kbootstrap.store.artifacts.source import Want
+from kbootstrap.store.bundle_header import Content
 from kbootstrap.tasks import bundle as tasks
 
 FILES = {
@@ -46,7 +50,7 @@ def filled(cache: Path) -> Path:
 def written(cache: Path, target: Path, **changed: Any) -> str:
     paths = {cache / place for place in FILES}
     items = {item.place: (item, path) for item, path in ((bundle.item(path.name, "1", path, cache), path) for path in paths)}
-    content = bundle.Content(
+    content = Content(
         **{"kubernetes": "1.36.3", "arch": "amd64", "versions": {"etcd": "3.6.15"}, "items": tuple(items[p][0] for p in sorted(items)), **changed}
     )
     sha256 = bundle.write(target, content, {place: path for place, (_, path) in items.items()})
@@ -58,6 +62,11 @@ def written(cache: Path, target: Path, **changed: Any) -> str:
 def made(tmp_path: Path) -> Path:
     written(filled(tmp_path / "from"), tmp_path / "x.kbbundle")
     return tmp_path / "x.kbbundle"
+
+
+def load(source: Path, cache: Path) -> tuple[Content, int]:
+    """As who compared its sum, and was deceived all the same."""
+    return bundle.load(source, cache, sha256=records.digest(source))
 
 
 def places(cache: Path) -> list[str]:
@@ -79,17 +88,17 @@ def test_what_is_loaded_is_found_as_if_it_had_been_fetched_here(made: Path, tmp_
         assert (cache / place.replace("mirror", "release")).read_bytes() == content_
     record = records.lookup(cache / AT_HOME[2], {"from": "images/pause-3.10.1/amd64/mirror.tar"})
     assert record is not None
-    assert record.extra == {"digest": "image"}
+    assert record.extra == {"digest": "image", "bundle": records.digest(made)}
     assert [(cache / place).stat().st_mode & 0o777 for place in AT_HOME] == [0o755, 0o644, 0o644, 0o755]
-    assert bundle.load(made, cache)[1] == 0
+    assert load(made, cache)[1] == 0
     (cache / AT_HOME[0]).write_bytes(b"other")
     records.admit(cache / AT_HOME[0], cache / AT_HOME[0], origin={"from": AT_HOME[0]})
-    assert bundle.load(made, cache)[1] == 1
+    assert load(made, cache)[1] == 1
 
 
-def _refused(source: Path, cache: Path, what: str = ".", **options: str) -> None:
+def _refused(source: Path, cache: Path, what: str = ".", sha256: str = "") -> None:
     with pytest.raises(KbError, match=what):
-        bundle.load(source, cache, **options)
+        bundle.load(source, cache, sha256=sha256 or records.digest(source))
     assert places(cache) == []
     assert not (cache / "incoming-bundle").exists()
 
@@ -115,14 +124,14 @@ def test_a_changed_byte_is_refused_or_changes_nothing_that_is_loaded(made: Path,
         cache = tmp_path / f"to{position}"
         _refused(tmp_path / "changed", cache, sha256=right)
         try:
-            bundle.load(tmp_path / "changed", cache)
+            load(tmp_path / "changed", cache)
         except KbError:
             assert places(cache) == []
         else:
             assert {(cache / place).read_bytes() for place in places(cache)} == set(FILES.values()), position
 
 
-def _forged(source: Path, target: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+def _forged(source: Path, target: Path, change: Callable[[dict[str, Any]], object]) -> Path:
     """*source* with another header, and everything else as it was."""
     with tarfile.open(source) as old, tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as new:
         for member in old:
@@ -157,6 +166,68 @@ def test_a_published_file_must_be_what_the_catalog_says_whatever_the_header_says
     _refused(_forged(made, tmp_path / "a", lambda d: d["items"][0]["origin"].update(url=url)), tmp_path / "to", "is not the published one")
 
 
+def test_without_its_sum_nothing_is_loaded_that_no_project_publishes(tmp_path: Path) -> None:
+    """Or a script under the kubelet's name would run as root on every host, though the catalog knows the kubelet's checksum."""
+    place, want = "gomod/kubernetes-1.36.3/amd64/kubelet", Want(name="kubelet", component="kubernetes", version="1.36.3", arch="amd64")
+    cache, here = tmp_path / "from", tmp_path / "to"
+    (tmp_path / "script").write_text("#!/bin/sh\n")
+    records.private_directory((cache / place).parent)
+    records.admit(tmp_path / "script", cache / place, origin=gomod._origin(builds()["kubernetes"], want), extra={"go": "go1.26.8"})
+    content = Content(kubernetes="1.36.3", arch="amd64", versions={}, items=(bundle.item("kubelet", "1.36.3", cache / place, cache),))
+    sha256 = bundle.write(tmp_path / "x", content, {place: cache / place})
+    with pytest.raises(UsageError, match=r"nobody publishes a checksum of 1 file in it \(kubelet 1\.36\.3\), so its own must be said") as refused:
+        bundle.load(tmp_path / "x", here)
+    assert "invoke bundle.make printed it" in refused.value.hint
+    assert not here.exists()
+    source = Artifacts(source=ArtifactSource.GOMOD, offline=True)
+    bundle.load(tmp_path / "x", here, sha256=sha256)
+    told = [artifacts.cached(["kubelet"], {"kubernetes": "1.36.3"}, "amd64", source, cache=place)["kubelet"].trust for place in (cache, here)]
+    assert told == ["built here, go.sum", "from a bundle"]
+    again = bundle.item("kubelet", "1.36.3", here / place, here)
+    assert again == content.items[0]
+
+
+def test_what_a_project_publishes_as_it_is_needs_no_sum(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url, value = "https://example.org/x", records.digest(made.parent / "from" / "gomod/kubernetes-1.36.3/amd64/kubelet")
+    monkeypatch.setattr(bundle, "_published", lambda: {url: Checksum("sha256", value)})
+    forged = _forged(made, tmp_path / "a", lambda d: d["items"][0]["origin"].update(url=url))
+    with pytest.raises(UsageError, match="a checksum of 3 files in it"):
+        bundle.load(forged, tmp_path / "to")
+    load(forged, tmp_path / "to")
+    records_ = [records.read(tmp_path / "to" / place) for place in AT_HOME]
+    assert ["bundle" in record.extra for record in records_ if record] == [False, True, True, True]
+
+
+WRONG: list[dict[str, Any]] = [
+    {"place": 5}, {"place": None}, {"size": "1"}, {"size": True}, {"size": -1}, {"size": 1.5}, {"mode": "644"}, {"mode": 0o4755}, {"sha256": 1},
+    {"origin": "x"}, {"origin": {"url": 1}}, {"extra": []}, {"name": {}}, {"place": "gomod/kubernetes-1.36.3/amd64/kubelet.json"},
+]  # fmt: skip
+
+
+def _described(wrong: dict[str, Any], document: dict[str, Any]) -> None:
+    document["items"][0].update(wrong)
+
+
+def test_a_header_of_other_values_is_no_bundle(made: Path, tmp_path: Path) -> None:
+    changes: list[Callable[[dict[str, Any]], object]] = [partial(_described, wrong) for wrong in WRONG]
+    changes += [
+        lambda d: d.update(kubernetes=1),
+        lambda d: d.update(versions="x"),
+        lambda d: d.update(versions={"etcd": 3}),
+        lambda d: d.update(items=[5]),
+    ]
+    for number, change in enumerate(changes):
+        with pytest.raises(ArtifactError, match="is no bundle, or was changed"):
+            bundle.head(_forged(made, tmp_path / f"{number}", change))
+    for text in (b"[]", b"5", b"[" * 100_000, b"\xff", b"{}"):
+        with tarfile.open(tmp_path / "x", "w", format=tarfile.USTAR_FORMAT) as tar:
+            entry = tarfile.TarInfo(bundle.HEADER)
+            entry.size = len(text)
+            tar.addfile(entry, io.BytesIO(text))
+        with pytest.raises(ArtifactError, match="is no bundle, or was changed"):
+            bundle.head(tmp_path / "x")
+
+
 def test_a_file_of_the_cache_that_changed_goes_into_no_bundle(tmp_path: Path) -> None:
     cache = filled(tmp_path / "from")
     (cache / "gomod/kubernetes-1.36.3/amd64/kubelet").write_bytes(b"KUBELET" * 300)
@@ -172,21 +243,26 @@ def test_another_version_or_architecture_than_asked_is_refused_with_what_to_make
     with pytest.raises(ArtifactError, match="binaries for amd64, and hosts are arm64"):
         making.load(made, tmp_path / "to", arches=("arm64",))
     assert not (tmp_path / "to").exists()
-    assert making.load(made, tmp_path / "to", kubernetes="1.36.3", arches=("amd64", "arm64"))[1] == 4
+    assert making.load(made, tmp_path / "to", kubernetes="1.36.3", arches=("amd64", "arm64"), sha256=records.digest(made))[1] == 4
 
 
 def test_the_command_says_what_came_and_refuses_what_the_cluster_does_not_want(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    tasks.load(Context(), file=str(made), cache="to")
+    sha256 = records.digest(made)
+    with pytest.raises(Exit):
+        tasks.load(Context(), file=str(made), cache="to")
+    assert f"bundle.load {made} --sha256 SUM" in capsys.readouterr().err
+    assert not (tmp_path / "to").exists()
+    tasks.load(Context(), file=str(made), cache="to", sha256=sha256)
     assert "4 of 4 files were new, all are verified: Kubernetes 1.36.3 for amd64" in capsys.readouterr().out
     (tmp_path / "inventory/lab").mkdir(parents=True)
     (tmp_path / "inventory/lab/cluster.yml").write_text('cluster: lab\nkubernetes: "1.35.4"\nhosts: {masters: {m1: {address: 192.0.2.11}}}\n')
     with pytest.raises(Exit):
         tasks.load(Context(), file=str(made), cache="other")
     assert "holds Kubernetes 1.36.3, and 1.35.4 is wanted" in capsys.readouterr().err
-    tasks.load(Context(), file=str(made), cache="other", any=True, json=True)
+    tasks.load(Context(), file=str(made), cache="other", any=True, json=True, sha256=sha256)
     assert json.loads(capsys.readouterr().out)["new"] == 4
     with pytest.raises(Exit):
         tasks.load(Context(), file="nowhere", cache="other")

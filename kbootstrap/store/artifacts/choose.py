@@ -60,7 +60,8 @@ def refuse_missing(missing: Sequence[tuple[str, str]], versions: Mapping[str, st
         return
     problems = [Problem(where=f"{name} {version} {arch}", what="is not in the cache") for name, version in missing]
     kubernetes = versions.get("kubernetes", "")
-    hint = f"invoke bundle.load FILE brings them; where there is a way out: invoke bundle.make --kubernetes {kubernetes} --arch {arch} writes it."
+    make = f"invoke bundle.make --kubernetes {kubernetes} --arch {arch}"
+    hint = f"invoke bundle.load FILE --sha256 SUM brings them; where there is a way out: {make} writes it, and says its sum."
     raise OfflineError(f"offline: true, and {len(missing)} of what {arch} hosts need is not here; nobody was asked", problems=problems, hint=hint)
 
 

@@ -14,12 +14,15 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 from platformdirs import user_cache_path
 
 from kbootstrap.errors import ArtifactError, ChecksumError
 
 Stamp = tuple[int, int, int, int]  # inode, size, mtime_ns, ctime_ns
+BUNDLE: Final = "bundle"  # in a record's extra: the sha256 of the bundle that is all the evidence for this file
+FROM_BUNDLE: Final = "from a bundle"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,10 @@ class Record:
     stamp: Stamp
     origin: Mapping[str, str]
     extra: Mapping[str, str]  # what became known on the way: the Go version that built it, an image's digest
+
+    def trust(self, usual: str) -> str:
+        """Why the file is believed: *usual*, unless it was loaded, and its source was never asked here."""
+        return FROM_BUNDLE if BUNDLE in self.extra else usual
 
 
 def default_cache() -> Path:

@@ -53,8 +53,17 @@ class Source(Protocol):
 
 
 def artifact(want: Want, path: Path, record: records.Record, kind: ArtifactSource, trust: str) -> Artifact:
-    """The value that stands for a cached file whose *record* was just checked."""
-    return Artifact(name=want.name, version=want.version, arch=want.arch, path=path, sha256=record.sha256, size=record.size, source=kind, trust=trust)
+    """The value that stands for a cached file whose *record* was just checked; *trust* is why its source's files are believed."""
+    return Artifact(
+        name=want.name,
+        version=want.version,
+        arch=want.arch,
+        path=path,
+        sha256=record.sha256,
+        size=record.size,
+        source=kind,
+        trust=record.trust(trust),
+    )
 
 
 @contextmanager

@@ -137,8 +137,15 @@ class _Bundler:
             sha256=record.sha256,
             size=record.size,
             source=way,
-            trust="built here" if way is ArtifactSource.GOMOD else "published digest",
+            trust=record.trust(self._usual(way, row, version)),
         )
+
+    def _usual(self, way: ArtifactSource, row: ImageRow, version: str) -> str:
+        """An image that was packed here is as good as the program in it, which may have come with a bundle."""
+        if way is not ArtifactSource.GOMOD:
+            return "published digest"
+        binary = program.cached(row, version, self.arch, cache=self.cache, listener=self.listener)
+        return binary.trust if binary else "built here"
 
 
 def _bundler(artifacts: Artifacts, arch: str, cache: Path | None, listener: Listener, reach: Reach | None) -> _Bundler:

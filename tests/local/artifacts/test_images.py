@@ -21,7 +21,7 @@ from kbootstrap.catalog.releases import ImageRow, RegistryImage, images
 from kbootstrap.errors import ArtifactError, ChecksumError, UnavailableError, UsageError
 from kbootstrap.model.artifact import Image
 from kbootstrap.model.cluster import Artifacts, ArtifactSource
-from kbootstrap.store.artifacts import Reach
+from kbootstrap.store.artifacts import Reach, records
 from kbootstrap.store.images import bundle, layout, program, pull_refs
 
 from .conftest import Heard, Site
@@ -83,6 +83,23 @@ def test_builds_pause_once_and_packs_it(cache: Path, heard: Heard) -> None:
     heard.events.clear()
     assert bundle(["pause"], {}, "amd64", BUILT, cache=cache, listener=heard)["pause"] == first
     assert heard.events == []
+
+
+def loaded(path: Path) -> None:
+    """*path* as if it had come with a bundle."""
+    record = records.read(path)
+    assert record is not None
+    records.admit(path, path, origin=record.origin, extra={**record.extra, records.BUNDLE: "0" * 64})
+
+
+@needs_go
+def test_an_image_is_as_good_as_the_program_in_it(cache: Path, heard: Heard) -> None:
+    got = bundle(["pause"], {}, "amd64", BUILT, cache=cache, listener=heard)["pause"]
+    assert got.trust == "built here from packaged source"
+    inner = program.cached(images()["pause"], "3.10.1", "amd64", cache=cache, listener=heard)
+    assert inner is not None
+    loaded(inner.path)
+    assert bundle(["pause"], {}, "amd64", BUILT, cache=cache, listener=heard)["pause"].trust == "from a bundle"
 
 
 @pytest.fixture
@@ -182,6 +199,9 @@ def test_pulls_by_digest_the_image_of_the_architecture(registry: Site, cache: Pa
     assert json.loads(of(parts, manifest["config"]["digest"]))["architecture"] == arch
     asked = len(registry.requests)
     assert pull(cache, heard, arch=arch) == got
+    assert got.trust == "published digest"
+    loaded(got.path)
+    assert pull(cache, heard, arch=arch).trust == "from a bundle"
     assert len(registry.requests) == asked
 
 
