@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +20,7 @@ from kbootstrap.model.host import Host
 from kbootstrap.plan import etcd_restore as words
 from kbootstrap.plan import etcd_snapshot_sh
 from kbootstrap.plan import etcd_status as asking
+from kbootstrap.plan.etcd_recover import Survivor, ranked, silent
 from kbootstrap.plan.etcd_restore import Restore
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool, answered, failures
@@ -29,6 +29,8 @@ from kbootstrap.store import clock, snapshots
 from kbootstrap.store.lock import hold
 
 WAKING_S: Final = 30.0
+STILL_S: Final = 2.0
+SLOWEST_BYTES_PER_S: Final = 50_000_000  # of a disk from which etcd reads all keys before it tells anything
 _LOOK: Final = """\
 ls {data}/member/wal/*.wal >/dev/null 2>&1 && [ -s {data}/member/snap/db ] || {{ echo empty; exit 0; }}
 case $(systemctl show -p ActiveState --value etcd.service) in active|activating) runs=1 ;; *) runs=0 ;; esac
@@ -38,15 +40,6 @@ _STOP: Final = "systemctl stop etcd.service\n"
 _START: Final = "systemctl start --no-block --job-mode=ignore-dependencies etcd.service\n"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Survivor:
-    """A master whose member has data. *committed*: how many entries it knows that a majority agreed to."""
-
-    host: str
-    committed: int
-    db_bytes: int
-
-
 def recover(request: Request, asked: Asked) -> Outcome:
     """One command from a lost quorum to a cluster. PreflightError while there is a quorum, and when no master has data."""
     with hold(request.folder.root, "etcd.recover"):
@@ -54,13 +47,11 @@ def recover(request: Request, asked: Asked) -> Outcome:
         prepared = certs.wants(known, issued(request.folder))
         with request.connect(prepared) as pool:
             if (path := _under_way(prepared, pool)) is None:
-                etcd_refuse.reachable(prepared, pool)
-                _refuse_quorum(prepared, pool)
-                survivor = _choose(prepared, pool)
+                survivors = choose(prepared, pool)
                 _refuse_quorum(prepared, pool)  # those that were stopped may have found each other
-                if not asked.confirm(_told(prepared, survivor)):
+                if not asked.confirm(_told(prepared, survivors)):
                     return Outcome(restore=Restore(spec=prepared.spec, sha256="", size=0), applied=False)
-                path = _save(request, prepared, pool, survivor).path
+                path = _save(request, prepared, pool, survivors[0]).path
             agreed = Asked(replace=asked.replace)
             return etcd_restore.work(request, prepared, pool, snapshots.check(path), agreed)
 
@@ -82,23 +73,31 @@ def _refuse_quorum(prepared: Prepared, pool: Pool) -> None:
         )
 
 
-def _choose(prepared: Prepared, pool: Pool) -> Survivor:
-    """Who knows most of what was agreed to. Members that are stopped are started for it: only a running one says what is in its log. Those without
-    data are stopped before: beside a survivor that is just starting, they begin anew, and could agree on an empty database."""
+def choose(prepared: Prepared, pool: Pool) -> tuple[Survivor, ...]:
+    """Who has data, the newest first. Members that are stopped are started for it: only a running one replays its log and says what it has. Those
+    without data are stopped before: beside a survivor that is just starting, they begin anew, and could agree on an empty database."""
     outcomes = pool.map(_seen, prepared.spec.masters)
+    etcd_refuse.unread(outcomes)
+    _refuse_quorum(prepared, pool)
     found = answered(outcomes)
-    hosts = {host.name: host for host in prepared.spec.masters}
-    asleep = [hosts[name] for name, (size, runs) in found.items() if size and not runs]
-    if not any(size for size, _ in found.values()):
+    having = [host for host in prepared.spec.masters if found[host.name][0]]
+    asleep = [host for host in having if not found[host.name][1]]
+    if not having:
         hint = "Bring the disk of one back, or: invoke etcd.restore SNAPSHOT"
         raise PreflightError("no master has etcd's data any more; nothing was changed", hint=hint)
     if asleep:
-        empty = [hosts[name] for name, (size, _) in found.items() if not size]
+        empty = [host for host in prepared.spec.masters if host not in having]
         raise_together(failures(pool.map(lambda _, c: _run(c, _STOP), empty)))
         raise_together(failures(pool.map(lambda _, c: _run(c, _START), asleep)))
-    replayed = pool.map(lambda _, connection: _replayed(connection), [hosts[name] for name, (size, _) in found.items() if size])
-    survivors = [Survivor(host=name, committed=each.get(), db_bytes=found[name][0]) for name, each in replayed.items() if each.ok]
-    return max(survivors, key=lambda each: (each.committed, each.db_bytes))
+    replayed = pool.map(lambda host, connection: _replayed(connection, found[host.name][0]), having)
+    raise_together(failures(replayed))
+    survivors = ranked(each.get() for each in replayed.values())
+    if mute := silent(survivors):
+        aside = f"systemctl stop etcd && mv {words.DATA}/member {words.DATA}/given-up"
+        hint = f"On it: journalctl -u etcd -n 50. If its data is surely not wanted, on it: {aside}. Then run this again."
+        told = "; ".join(f"{each.host}: {each.told}" for each in survivors)
+        raise PreflightError(f"etcd of {', '.join(mute)} does not tell how new its data is, and it may be the newest ({told})", hint=hint)
+    return survivors
 
 
 def _seen(host: Host, connection: Connection) -> tuple[int, bool]:
@@ -115,22 +114,28 @@ def _run(connection: Connection, text: str) -> str:
     return output.decode()
 
 
-def _replayed(connection: Connection) -> int:
-    """The number of committed entries once the database has them all; what is known when the time is over, -1 if the member never says."""
-    end, committed = clock.monotonic_s() + WAKING_S, -1
-    while clock.monotonic_s() < end:
+def _replayed(connection: Connection, db_bytes: int) -> Survivor:
+    """What a member has once its log is replayed: when what it tells stays the same for a while. Without a quorum etcd tells no number by which to
+    know; what it told last when the time is over."""
+    last, since = (-1, -1), clock.monotonic_s()
+    end = since + WAKING_S + db_bytes / SLOWEST_BYTES_PER_S
+    while (now := clock.monotonic_s()) < end:
         text = etcd_status.metrics(connection)
-        committed = asking.counter(text, asking.COMMITTED)
-        if committed >= 0 and asking.counter(text, asking.APPLIED) >= committed:
+        found = (asking.counter(text, asking.REVISION), asking.counter(text, asking.APPLIED))
+        if found != last:
+            last, since = found, now
+        elif found[0] > 0 and now - since >= STILL_S:
             break
         clock.pause(0.5)
-    return committed
+    return Survivor(host=connection.host, revision=last[0], applied=last[1], db_bytes=db_bytes)
 
 
-def _told(prepared: Prepared, survivor: Survivor) -> tuple[str, ...]:
+def _told(prepared: Prepared, survivors: Sequence[Survivor]) -> tuple[str, ...]:
     names, folder = ", ".join(host.name for host in prepared.spec.masters), prepared.folder.snapshots
+    newest, *rest = survivors
+    others = f" (also there: {'; '.join(f'{each.host}, {each.told}' for each in rest)})" if rest else ""
     return (
-        f"{survivor.host} has the newest data: {survivor.committed} entries, {survivor.db_bytes / 1e6:.1f} MB. First it is saved here, in {folder}.",
+        f"{newest.host} has the newest data: {newest.told}{others}. First it is saved here, in {folder}.",
         f"On {names}: API servers, controllers and etcd stop; etcd begins anew from it; then all start again. Former data is renamed, not deleted.",
         "What the others had agreed to and it had not heard of is gone.",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final, TypeVar
+from typing import Any, Final
 
 from kbootstrap.engine import cluster, etcd, etcd_status
 from kbootstrap.engine.etcd_snapshot import fingerprints
@@ -21,7 +21,6 @@ from kbootstrap.remote.pool import Outcome, Pool, answered, failures
 from kbootstrap.store import clock
 from kbootstrap.store.snapshots import Checked
 
-T = TypeVar("T")
 BELIEVES_S: Final = 15.0
 
 
@@ -69,7 +68,7 @@ def look(target: Restore, pool: Pool) -> dict[str, Seen]:
         return words.seen(host.name, output.decode())
 
     outcomes = pool.map(read, target.spec.masters)
-    _all(outcomes)
+    unread(outcomes)
     return answered(outcomes)
 
 
@@ -86,12 +85,9 @@ def quorum(prepared: Prepared, pool: Pool) -> bool:
     return False
 
 
-def reachable(prepared: Prepared, pool: Pool) -> None:
-    """ConnectError if a master cannot be reached."""
-    _all(pool.map(lambda host, connection: connection.host, prepared.spec.masters))
-
-
-def _all(outcomes: Mapping[str, Outcome[T]]) -> None:
+def unread(outcomes: Mapping[str, Outcome[Any]]) -> None:
+    """ConnectError if a master could not be read. One that is dead for good is given up by who takes it out of cluster.yml, and by nobody else: its
+    data may be the newest."""
     if bad := failures(outcomes):
         problems = [error.problem for error in bad]
         hint = "Bring it back, or take it out of cluster.yml: an odd number of masters must remain. It can join again later."

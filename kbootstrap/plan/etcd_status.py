@@ -14,8 +14,8 @@ from kbootstrap.report.etcd import Alarm, Known, Latencies, Member
 FSYNC: Final = "etcd_disk_wal_fsync_duration_seconds"
 COMMIT: Final = "etcd_disk_backend_commit_duration_seconds"
 ROUND_TRIP: Final = "etcd_network_peer_round_trip_time_seconds"
-COMMITTED: Final = "etcd_server_proposals_committed_total"
 APPLIED: Final = "etcd_server_proposals_applied_total"
+REVISION: Final = "etcd_debugging_mvcc_current_revision"
 P99: Final = 0.99
 
 _ALARM: Final = re.compile(r"memberID:(\d+)\s+alarm:(\w+)")

@@ -39,7 +39,7 @@ METRICS = f"""
 {words.FSYNC}_bucket{{le="+Inf"}} 100
 {words.ROUND_TRIP}_bucket{{To="{TWO:x}",le="0.01"}} 10
 {words.ROUND_TRIP}_bucket{{To="{TWO:x}",le="+Inf"}} 10
-{words.COMMITTED} 1.234e+06
+{words.REVISION} 1.234e+06
 {words.APPLIED} 1.233e+06
 """
 
@@ -93,7 +93,7 @@ def test_an_answer_that_is_none_is_a_reason(text: str) -> None:
 
 
 def test_counters() -> None:
-    assert words.counter(METRICS, words.COMMITTED) == 1_234_000
+    assert words.counter(METRICS, words.REVISION) == 1_234_000
     assert words.counter(METRICS, "other") == -1
 
 
