@@ -26,8 +26,24 @@ def test_the_diff_shows_one_line() -> None:
     ]
 
 
-def test_a_line_that_is_missing_or_an_alias_is_refused() -> None:
-    with pytest.raises(InventoryError, match="no line"):
-        edit.with_version(HEAD, "1.36.1")
-    with pytest.raises(InventoryError, match="alias"):
-        edit.with_version('x-version: &v "1.35.4"\nkubernetes: *v\n', "1.36.1")
+@pytest.mark.parametrize("before", ["&v ", "!!str ", "!!str &v "])
+def test_an_anchor_or_a_tag_before_the_version_stays(before: str) -> None:
+    text = edit.with_version(f"{HEAD}kubernetes: {before}1.35.4{TAIL}", "1.36.1")
+    assert text == f'{HEAD}kubernetes: {before}"1.36.1"{TAIL}'
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (HEAD, "no line"),
+        ('x-version: &v "1.35.4"\nkubernetes: *v\n', "is an alias"),
+        ('kubernetes: &v "1.35.4"\nversions: {etcd: *v}\n', "what refers to it would change"),
+        ("kubernetes: &v\ncluster: lab\n", "no value on its line"),
+        ("kubernetes: >-\n  1.35.4\ncluster: lab\n", "no value on its line"),
+        ("kubernetes: 1.35.4\nhosts: [", "no YAML any more"),
+    ],
+    ids=["missing", "alias", "anchor that is used", "empty", "folded", "half saved"],
+)
+def test_what_cannot_be_edited_alone_is_refused(text: str, why: str) -> None:
+    with pytest.raises(InventoryError, match=why):
+        edit.with_version(text, "1.36.1")
