@@ -66,6 +66,9 @@ def test_back_a_minor_leads_only_the_snapshot() -> None:
     (problem,) = skew.rollback(running("1.36.1"), "1.35.4", snapshot="inventory/lab/snapshots/lab.db")
     assert "binaries alone cannot go back a minor" in problem.what
     assert "invoke etcd.restore inventory/lab/snapshots/lab.db --replace" in problem.hint
+    (unkept,) = skew.rollback(running("1.36.1"), "1.35.4", snapshot="")
+    assert unkept.hint.startswith("No snapshot of 1.35.4 is recorded. From one of your own, ")
+    assert unkept.hint.endswith("invoke etcd.restore <file> --replace")
 
 
 def test_versions_are_read_whatever_a_program_calls_itself() -> None:
