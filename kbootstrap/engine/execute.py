@@ -39,14 +39,23 @@ L = TypeVar("L", bound=Look)
 
 
 def execute(
-    request: Request, prepared: Prepared, pool: Pool, agreed: L, *, command: str, look: Callable[[], L], work: Callable[[Applying, L], None]
+    request: Request,
+    prepared: Prepared,
+    pool: Pool,
+    agreed: L,
+    *,
+    command: str,
+    look: Callable[[], L],
+    work: Callable[[Applying, L], None],
+    first: Callable[[], None] = lambda: None,
 ) -> L:
-    """Do what was *agreed* to, on hosts that are ours alone meanwhile; the look after it, whose plan is empty.
+    """Do what was *agreed* to, on hosts that are ours alone meanwhile; the look after it, whose plan is empty. *first* comes before the look.
 
     Every host's ledger is complete before its first change. PreflightError if the plan asks for more than was agreed to, VerifyError when
     everything was done and something is still different; and what *work* raises.
     """
-    with _locked(request, prepared, pool, agreed, command) as locks:
+    with locked(request, prepared, pool, agreed, command) as locks:
+        first()
         now = look()
         _refuse_more(now.plan, agreed.plan)
         recorded = _recorded(request, prepared, pool, now)
@@ -63,7 +72,7 @@ def execute(
 
 
 @contextmanager
-def _locked(request: Request, prepared: Prepared, pool: Pool, seen: Look, command: str) -> Iterator[Mapping[str, HostLock]]:
+def locked(request: Request, prepared: Prepared, pool: Pool, seen: Look, command: str) -> Iterator[Mapping[str, HostLock]]:
     """The lock of every host, held by a shell of this run; LockError names the holder of the first that is taken.
 
     One host before all others: of two runs that begin together one is refused there, instead of both somewhere.

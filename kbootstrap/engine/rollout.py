@@ -51,20 +51,22 @@ class Rolling:
 
     def work(self, applying: Applying, waves: Sequence[Wave], plan: Plan) -> None:
         """All *waves*, then what goes through the API. ApplyError when a host failed; nothing follows it."""
-        self._flags(applying, waves)
         for wave in waves:
             with stage(applying.listener, wave.name):
                 self._wave(applying, wave)
         api.apply(self.prepared, self.pool, applying.listener, plan)
 
-    def begin(self, plan: Plan, names: Iterable[str]) -> None:
-        """What hosts keep of another version need not travel again where it is wanted; then it is forgotten, since from here on they keep what this
-        change replaces."""
+    def offer(self, plan: Plan, names: Iterable[str]) -> None:
+        """What hosts keep of another version need not travel again where *plan* wants it."""
         wanted = {name: [c.blob.sha256 for c in plan.changes() if c.host == name and c.blob is not None] for name in names}
         hosts = [self.prepared.spec.host(name) for name in wanted]
-        outcomes = self.pool.map(lambda host, connection: self._step(connection, "begin", words.begin(wanted[host.name])), hosts)
+        outcomes = self.pool.map(lambda host, connection: self._step(connection, "offer", words.offer(wanted[host.name])), hosts)
         for outcome in outcomes.values():
             outcome.get()
+
+    def begin(self, names: Iterable[str]) -> None:
+        """What hosts keep of another change goes. Once it is known that this one begins: it is what the other one goes back to."""
+        self._everywhere("begin", words.begin(), names)
 
     def tidy(self, names: Iterable[str]) -> None:
         """Nothing stays in the hosts' stores, and no node cordoned, of a command that was cut off."""
@@ -80,8 +82,8 @@ class Rolling:
     def _step(self, connection: Connection, name: str, text: str) -> None:
         run_steps(connection, [(name, text, KEEP_S)], b"", self.request.listener)
 
-    def _flags(self, applying: Applying, waves: Sequence[Wave]) -> None:
-        """Every new program reads its flags before any is installed. PreflightError if one does not know them."""
+    def flags(self, applying: Applying, waves: Sequence[Wave]) -> None:
+        """Every new program reads its flags before any is installed. PreflightError if one does not know them; then hosts are as they were."""
         changes = [change for wave in waves for turn in wave.turns for change in turn.changes]
         hosts = [host for host in self.prepared.spec.hosts if any(change.host == host.name for change in changes)]
 
@@ -129,6 +131,7 @@ class Rolling:
             if wave not in _WATCHED:
                 raise
             raise self._put_back(applying, wave, turn, error) from error
+        self._step(connection, "finished", words.finished(wave))
         node_drain.release(self.prepared, self.pool, applying.listener, [turn.host] if turn.drains else [])
 
     def _gates(self, wave: str, part: HostPlan) -> tuple[Gate, ...]:

@@ -13,7 +13,7 @@ from kbootstrap.engine import versions
 from kbootstrap.engine.contact import contact
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
-from kbootstrap.engine.upgrade_way import ROLLBACK, UPGRADE, Asked, Changing, Outcome
+from kbootstrap.engine.upgrade_way import ROLLBACK, UPGRADE, Asked, Changing, Outcome, Way
 from kbootstrap.errors import PreflightError, Problem, UsageError
 from kbootstrap.plan import skew
 from kbootstrap.plan import versions as of_versions
@@ -25,32 +25,39 @@ from kbootstrap.store.lock import hold
 
 def upgrade(request: Request, target: str, asked: Asked) -> Outcome:
     """Bring every host to Kubernetes *target*. PreflightError, before anything changes, where the skew policy or the cluster's health forbid it."""
-    if asked.max_unavailable < 1:
-        raise UsageError("--max-unavailable is a number of nodes, at least 1")
+    _refuse_mistakes(asked)
     with hold(request.folder.root, UPGRADE):
         known = contact(request.folder)
         with request.connect(known) as pool:
             seen = _seen(known, pool)
             _refuse(skew.upgrade(seen, target), target)
-            record, begun = _way(known.state.rollout, of_versions.of(seen)[0], target)
-            return Changing(request=request, known=known, pool=pool, seen=seen, record=record, begun=begun, asked=asked).all()
+            way = forward(known.state.rollout, seen, target)
+            return Changing(request=request, known=known, pool=pool, seen=seen, way=way, asked=asked).all()
 
 
 def rollback(request: Request, asked: Asked) -> Outcome:
     """Bring every host back to what ran before the last upgrade. PreflightError where only etcd's snapshot leads back."""
+    _refuse_mistakes(asked)
     with hold(request.folder.root, ROLLBACK):
         known = contact(request.folder)
         found = known.state.rollout
         if found is None:
             raise PreflightError(
-                "there is nothing to go back to: no upgrade of this cluster is known", hint=f"It would be in {request.folder.state}."
+                "there is nothing to go back to: no upgrade of this cluster is known",
+                hint=f"It would be in {request.folder.state}: bring that back from a backup. invoke cluster.status tells what runs.",
             )
-        begun = found.back and not found.done
-        record = found if begun else replace(found, origin=found.target, target=found.origin, back=True, done=False)
+        way = backward(found)
         with request.connect(known) as pool:
             seen = _seen(known, pool)
-            _refuse(skew.rollback(seen, record.target, snapshot=record.snapshot), record.target)
-            return Changing(request=request, known=known, pool=pool, seen=seen, record=record, begun=begun, asked=asked).all()
+            _refuse(skew.rollback(seen, way.record.target, snapshot=found.snapshot), way.record.target)
+            return Changing(request=request, known=known, pool=pool, seen=seen, way=way, asked=asked).all()
+
+
+def _refuse_mistakes(asked: Asked) -> None:
+    if asked.max_unavailable < 1:
+        raise UsageError("--max-unavailable is a number of nodes, at least 1")
+    if asked.drain_s < 1:
+        raise UsageError(f"--deadline {asked.drain_s:g}: want seconds, 1 or more")
 
 
 def _seen(known: Prepared, pool: Pool) -> Versions:
@@ -61,11 +68,25 @@ def _seen(known: Prepared, pool: Pool) -> Versions:
     return seen
 
 
-def _way(record: state.Rollout | None, oldest: str, target: str) -> tuple[state.Rollout, bool]:
-    """The way to *target*, and whether it was begun before: then it keeps its origin and its snapshot."""
-    if record is not None and not record.done and not record.back and record.target == target:
-        return record, True
-    return state.Rollout(origin=oldest, target=target), False
+def forward(record: state.Rollout | None, seen: Versions, target: str) -> Way:
+    """The way to *target*. Where an API server runs it that *record* led there, origin and snapshot stay: data may be of the new version since then.
+
+    Else there is nothing of the new version in etcd yet, and the way begins where the API servers are: they wrote what is there. What hosts keep of
+    a turn that was cut off stays all the same.
+    """
+    servers = of_versions.of(seen, (APISERVER,))
+    mine = record if record is not None and record.target == target and not record.back and record.origin != target else None
+    under_way = mine is not None and not mine.done
+    if mine is not None and target in servers:
+        return Way(record=mine, begun=under_way, first=False)
+    return Way(record=state.Rollout(origin=servers[0], target=target), first=not under_way and servers[0] != target)
+
+
+def backward(found: state.Rollout) -> Way:
+    """The way back of *found*, or what is left of it."""
+    if found.back:
+        return Way(record=found, begun=True, first=False)
+    return Way(record=replace(found, origin=found.target, target=found.origin, back=True, done=False), begun=not found.done)
 
 
 def _refuse(problems: Sequence[Problem], target: str) -> None:

@@ -24,7 +24,7 @@ SNAPSHOT = "SNAPSHOT"
 def shown(prepared: Prepared, pool: Pool, way: state.Rollout, *, seen: Versions, waves: Sequence[Wave], plan: Plan) -> Rollout:
     """The whole way as a value for who says yes or no."""
     wanted = preparing.versions(prepared.spec)
-    steps = [_snapshot(prepared, way)] if waves and not way.back and not way.snapshot else []
+    steps = [_snapshot(prepared, way)] if waves and way.unkept else []
     steps += [_step(wave, seen, wanted) for wave in waves]
     objects = [change.key for change in plan.changes() if change.host == CLUSTER]
     steps += [Step(name=ADD_ONS, reason="through the API, at last", rows=(Row(host="cluster", moves=tuple(objects)),))] if objects else []

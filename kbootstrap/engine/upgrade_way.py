@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from kbootstrap.engine import api, etcd_snapshot, health, node_drain, run, workload
+from kbootstrap.engine import api, etcd_snapshot, health, node_drain, run, versions, workload
 from kbootstrap.engine import upgrade_plan as planned
 from kbootstrap.engine.apply import Applying
-from kbootstrap.engine.execute import execute
+from kbootstrap.engine.execute import execute, locked
 from kbootstrap.engine.prepare import prepare
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
@@ -23,8 +23,9 @@ from kbootstrap.model.plan import Plan
 from kbootstrap.model.report import Result
 from kbootstrap.plan import node_drain as draining
 from kbootstrap.plan import upgrade as ways
+from kbootstrap.plan import versions as of_versions
 from kbootstrap.plan.ledger import Ledger
-from kbootstrap.plan.versions import Versions
+from kbootstrap.plan.versions import APISERVER, Versions
 from kbootstrap.remote.pool import Pool
 from kbootstrap.report import upgrade as report
 from kbootstrap.store import inventory_files, snapshots, state
@@ -75,6 +76,15 @@ class _Look:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """*begun*: a change stopped half-way, so a cluster that is not well is no reason to refuse. *first*: what hosts keep is of another change."""
+
+    record: state.Rollout
+    begun: bool = False
+    first: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Changing:
     """A change of the version under way, on open connections; the cluster's folder is locked. *seen*: what ran before."""
 
@@ -82,9 +92,12 @@ class Changing:
     known: Prepared
     pool: Pool
     seen: Versions
-    record: state.Rollout
-    begun: bool
+    way: Way
     asked: Asked
+
+    @property
+    def record(self) -> state.Rollout:
+        return self.way.record
 
     @property
     def command(self) -> str:
@@ -99,14 +112,13 @@ class Changing:
         shown = planned.shown(prepared, self.pool, self.record, seen=self.seen, waves=found.waves, plan=found.plan)
         outcome = Outcome(shown=shown, plan=found.plan, applied=False, left_out=found.picture.left_out)
         if found.plan.empty:
-            self._rolling(prepared).tidy(found.observed)
-            return replace(outcome, diff=self._finish(self.record), results=self._checked(prepared, found))
+            with locked(self.request, prepared, self.pool, found, self.command):
+                self._rolling(prepared).tidy(found.observed)
+            return replace(outcome, diff=self._finish(self.record, found), results=self._checked(prepared, found))
         if not self.asked.confirm(shown, found.plan):
             return outcome
-        record = self._recorded(prepared, found)
-        after = self._work(prepared, found)
-        self._rolling(prepared).tidy(after.observed)
-        diff = self._finish(record)
+        record, after = self._work(prepared, found)
+        diff = self._finish(record, after)
         return replace(outcome, applied=True, diff=diff, snapshot=record.snapshot, results=self._checked(prepared, after))
 
     def _look(self, prepared: Prepared, *, again: bool = False) -> _Look:
@@ -123,9 +135,11 @@ class Changing:
     def _refuse_unfit(self, prepared: Prepared, found: _Look) -> None:
         """A cluster that is not well is mended first; one where a change stopped half-way is not well, and goes on. Pods that nobody would make
         anew are named."""
+        if self.record.unkept:
+            snapshots.refuse_unfit(self.request.folder.snapshots)
         names, live = list(found.observed), found.picture.live
-        results = [] if self.begun else health.settled(prepared, self.pool, names)
-        results += [] if self.begun else api.wait_ready(prepared, self.pool, live, names, patient=False)
+        results = [] if self.way.begun else health.settled(prepared, self.pool, names)
+        results += [] if self.way.begun else api.wait_ready(prepared, self.pool, live, names, patient=False)
         problems = [Problem(where=f"{r.check} {r.where}", what=r.detail, hint=r.hint) for r in results if not r.ok]
         if problems:
             raise PreflightError("the cluster is not well, and another version would not mend it; nothing was changed", problems=problems)
@@ -134,32 +148,47 @@ class Changing:
         if alone:
             raise PreflightError("nodes cannot be drained; nothing was changed", problems=alone)
 
-    def _recorded(self, prepared: Prepared, found: _Look) -> state.Rollout:
-        """Before the first change: the way back. A snapshot of a cluster that is half new leads nowhere, so an interrupted way keeps its first."""
+    def _work(self, prepared: Prepared, agreed: _Look) -> tuple[state.Rollout, _Look]:
+        """All that hosts see of it, under their locks. What the last change left goes, and this one is recorded, only once no flag refuses it."""
+        rolling, record = self._rolling(prepared), self.record
+
+        def first() -> None:
+            if self.way.first:
+                rolling.offer(agreed.plan, agreed.observed)
+
+        def work(applying: Applying, now: _Look) -> None:
+            nonlocal record
+            rolling.flags(applying, now.waves)
+            record = self._recorded(rolling, now)
+            rolling.work(applying, now.waves, now.plan)
+            rolling.tidy(now.observed)
+
+        look = partial(self._look, prepared, again=True)
+        after = execute(self.request, prepared, self.pool, agreed, command=self.command, look=look, work=work, first=first)
+        return record, after
+
+    def _recorded(self, rolling: Rolling, now: _Look) -> state.Rollout:
+        """Before the first change: the way back. A snapshot of a cluster that is new leads nowhere, so what runs is asked once more."""
         record, folder = self.record, self.request.folder
-        if not record.back and not record.snapshot:
-            snapshots.refuse_unfit(folder.snapshots)
+        if record.unkept:
+            if of_versions.of(versions.read(self.pool, self.known.spec.masters), (APISERVER,))[:1] != [record.origin]:
+                raise PreflightError("the version that runs changed since the plan was shown; nothing was done", hint="Run the same command again.")
             as_it_is = replace(self.known, spec=replace(self.known.spec, kubernetes=record.origin))  # whatever cluster.yml says already
             taken = etcd_snapshot.take(as_it_is, self.pool, self.request.listener, folder.snapshots)
             record = replace(record, snapshot=str(taken.path))
-        if not self.begun:  # before it is recorded: what hosts keep is of this change, or of none
-            self._rolling(prepared).begin(found.plan, found.observed)
-        _save(folder, record)
+        if self.way.first:  # before it is recorded: what hosts keep is of this change, or of none
+            rolling.begin(now.observed)
+        if record.origin != record.target:
+            _save(folder, record)
         return record
-
-    def _work(self, prepared: Prepared, agreed: _Look) -> _Look:
-        def work(applying: Applying, now: _Look) -> None:
-            self._rolling(prepared).work(applying, now.waves, now.plan)
-
-        look = partial(self._look, prepared, again=True)
-        return execute(self.request, prepared, self.pool, agreed, command=self.command, look=look, work=work)
 
     def _rolling(self, prepared: Prepared) -> Rolling:
         asked = self.asked
         return Rolling(request=self.request, prepared=prepared, pool=self.pool, command=self.command, drain_s=asked.drain_s, force=asked.force)
 
-    def _finish(self, record: state.Rollout) -> tuple[str, ...]:
-        """cluster.yml names what runs; the record stays for ``cluster.rollback``, which ends it. Gives the diff."""
+    def _finish(self, record: state.Rollout, seen: _Look) -> tuple[str, ...]:
+        """cluster.yml names what runs. The record stays for ``cluster.rollback``, which ends it; while a host is left out neither is done, and the
+        same command brings that host. Gives the diff."""
         diff: tuple[str, ...] = ()
         path = self.request.folder.cluster_yml
         if self.known.spec.kubernetes != record.target:
@@ -167,10 +196,8 @@ class Changing:
             after = edit.with_version(before, record.target)
             inventory_files.replace_text(path, after)
             diff = tuple(edit.diff(before, after, path.name))
-        if record.back:
-            _save(self.request.folder, None)
-        elif record.origin != record.target:
-            _save(self.request.folder, replace(record, done=True))
+        if (record.back or record.origin != record.target) and not seen.picture.left_out:
+            _save(self.request.folder, None if record.back else replace(record, done=True))
         return diff
 
     def _checked(self, prepared: Prepared, seen: _Look) -> tuple[Result, ...]:

@@ -94,8 +94,12 @@ _LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
 
 
 def place(wave: str) -> str:
-    """Where a host keeps what *wave* replaces."""
-    return f"{paths.PREVIOUS}/{wave.lower().replace(' ', '-')}"
+    """Where a host keeps what its turn in *wave* replaces, until that turn ends."""
+    return f"{paths.PREVIOUS}/{_folder(wave)}"
+
+
+def _folder(wave: str) -> str:
+    return wave.lower().replace(" ", "-")
 
 
 def keep(wave: str, turn: Turn) -> str:
@@ -107,6 +111,12 @@ def keep(wave: str, turn: Turn) -> str:
 def put_back(wave: str, turn: Turn) -> str:
     """What ``keep`` kept, under its own names again, and the units that *turn* started anew, started with it."""
     return _PUT_BACK.format(place=place(wave), hashes=paths.HASHES, units=sh(*turn.units))
+
+
+def finished(wave: str) -> str:
+    """The turn ended well: what it replaced is for a rollback from now on. A later turn that fails is put back to what ran before it, not to that."""
+    done = f"{paths.PREVIOUS}/done"
+    return f"[ ! -d {place(wave)} ] || {{ mkdir -p {done} && rm -rf {done}/{_folder(wave)} && mv -T {place(wave)} {done}/{_folder(wave)}; }}\n"
 
 
 def steady(units: Sequence[str], deadline_s: int = 90) -> Gate:
@@ -172,8 +182,8 @@ def apis_told(output: str, target_minor: int) -> list[str]:
     return list(dict.fromkeys((*gone, *later)))
 
 
-def begin(wanted: Iterable[str]) -> str:
-    """Of what the last change of the version replaced, whatever has one of the *wanted* sha256 lies in the store of blobs again; the rest goes."""
+def offer(wanted: Iterable[str]) -> str:
+    """Of what the last change of the version replaced, whatever has one of the *wanted* sha256 lies in the store of blobs again."""
     names = " ".join(wanted)
     return f"""\
 [ -d {paths.PREVIOUS} ] || exit 0
@@ -181,5 +191,9 @@ mkdir -p {paths.BLOBS}
 find {paths.PREVIOUS} -type f -size +1M -exec sha256sum {{}} + | while read -r sum file; do
   case " {names} " in *" $sum "*) ln -f "$file" {paths.BLOBS}/$sum ;; esac
 done
-rm -rf {paths.PREVIOUS}
 """
+
+
+def begin() -> str:
+    """What the last change of the version replaced goes: from here on hosts keep what this one replaces."""
+    return f"rm -rf {paths.PREVIOUS}\n"

@@ -28,6 +28,11 @@ class Rollout:
     done: bool = False
     snapshot: str = ""
 
+    @property
+    def unkept(self) -> bool:
+        """Whether etcd has yet to be kept. A way back has its snapshot from before; where no version changes there is no before."""
+        return not self.back and not self.snapshot and self.origin != self.target
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from pathlib import Path
 
@@ -78,6 +79,33 @@ def test_what_is_kept_is_what_was_there_before_the_first_run(tmp_path: Path, mon
     assert (program.read_text(), program.stat().st_mode & 0o777) == ("old", 0o755)
     assert not made.exists()
     assert not kept.exists()
+
+
+def test_a_later_turn_is_put_back_to_what_ran_before_it_and_a_rollback_sends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A turn that ended well is nothing that a later one, of the same wave, goes back to; its programs are offered until another change begins."""
+    monkeypatch.setattr(paths, "STATE", str(tmp_path))
+    monkeypatch.setattr(paths, "PREVIOUS", str(tmp_path / "previous"))
+    monkeypatch.setattr(paths, "BLOBS", str(tmp_path / "blobs"))
+    program, blobs = tmp_path / "program", tmp_path / "blobs"
+    for content in ("old" * 600_000, "new", "newer"):
+        new = tmp_path / "new"
+        new.write_text(content)
+        if program.exists():
+            run(upgrade_sh.keep("API SERVERS", a_turn(program)))
+            new.replace(program)
+            if content == "new":
+                run(upgrade_sh.finished("API SERVERS"))
+                run(upgrade_sh.offer([hashlib.sha256(b"old" * 600_000).hexdigest(), "0" * 64]))
+        else:
+            new.replace(program)
+    assert Path(upgrade_sh.place("API SERVERS") + str(program)).read_text() == "new"
+    assert [each.read_text()[:6] for each in blobs.iterdir()] == ["oldold"]
+    run(upgrade_sh.finished("API SERVERS"))
+    run(upgrade_sh.finished("API SERVERS"))
+    assert not Path(upgrade_sh.place("API SERVERS")).exists()
+    run(upgrade_sh.begin())
+    run(upgrade_sh.offer([]))
+    assert not (tmp_path / "previous").exists()
 
 
 def test_a_program_that_is_installed_is_tried_and_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
