@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _HELP = {
     "cluster": CLUSTER_HELP,
     "max_unavailable": "how many nodes may be drained at once",
-    "drain_s": "how many seconds pods have to leave a node",
+    "deadline": "how many seconds a node may need to become empty",
     "force": "evict pods too that no controller would make anew",
     "yes": "do not ask",
     "json": JSON_HELP,
@@ -35,7 +35,7 @@ _HELP = {
 @task(auto_shortflags=False, help=_HELP | {"to": "the version to go to, as 1.36.3: of this minor, or of the next one"})
 @reported
 def upgrade(
-    _: Context, to: str, cluster: str = "", max_unavailable: int = 1, drain_s: int = 300, force: bool = False, yes: bool = False, json: bool = False,
+    _: Context, to: str, cluster: str = "", max_unavailable: int = 1, deadline: int = 300, force: bool = False, yes: bool = False, json: bool = False,
     take_lock: bool = False, ask_sudo_password: bool = False, sudo_password_fd: int = -1,
 ) -> None:  # fmt: skip
     """Another Kubernetes version, host by host while the cluster serves: API servers, controllers, nodes. Goes on where it was interrupted."""
@@ -46,7 +46,7 @@ def upgrade(
 
     if not releases.is_version(to):
         raise UsageError(f"--to {to} is not a version", hint="A full one, as 1.36.3.")
-    asked = Asked(max_unavailable=max_unavailable, drain_s=drain_s, force=force, confirm=_confirm(yes=yes, quiet=json))
+    asked = Asked(max_unavailable=max_unavailable, drain_s=deadline, force=force, confirm=_confirm(yes=yes, quiet=json))
     with _request.open_(find_folder(cluster), quiet=json, ask=ask_sudo_password, fd=sudo_password_fd, take_lock=take_lock) as request:
         outcome = upgrading.upgrade(request, to, asked)
     _end(outcome, as_json=json)
@@ -55,7 +55,7 @@ def upgrade(
 @task(auto_shortflags=False, help=_HELP)
 @reported
 def rollback(
-    _: Context, cluster: str = "", max_unavailable: int = 1, drain_s: int = 300, force: bool = False, yes: bool = False, json: bool = False,
+    _: Context, cluster: str = "", max_unavailable: int = 1, deadline: int = 300, force: bool = False, yes: bool = False, json: bool = False,
     take_lock: bool = False, ask_sudo_password: bool = False, sudo_password_fd: int = -1,
 ) -> None:  # fmt: skip
     """Back to the Kubernetes version before the last upgrade: within a minor, or while an API server of the older one still serves."""
@@ -63,7 +63,7 @@ def rollback(
     from kbootstrap.engine.upgrade_way import Asked
     from kbootstrap.tasks import _request
 
-    asked = Asked(max_unavailable=max_unavailable, drain_s=drain_s, force=force, confirm=_confirm(yes=yes, quiet=json))
+    asked = Asked(max_unavailable=max_unavailable, drain_s=deadline, force=force, confirm=_confirm(yes=yes, quiet=json))
     with _request.open_(find_folder(cluster), quiet=json, ask=ask_sudo_password, fd=sudo_password_fd, take_lock=take_lock) as request:
         outcome = upgrading.rollback(request, asked)
     _end(outcome, as_json=json)

@@ -52,6 +52,8 @@ def test_other_words_of_invoke_stay() -> None:
         ("kb certs.renew --limit m1", "certs.renew has no option --limit. Did you mean --host?"),
         ("kb cluster.up --host m1", "cluster.up has no option --host. Did you mean --limit?"),
         ("kb kubeconfig.user --output x", "kubeconfig.user has no option --output. Did you mean --to?"),
+        ("kb cluster.upgrade --to 1.36.3 --deadlin 60", "cluster.upgrade has no option --deadlin. Did you mean --deadline?"),
+        ("kb cluster.rollback --deadline soon", "--deadline soon: want a whole number"),
         ("kb cluster.status --frobnicate", "cluster.status has no option --frobnicate."),
     ],
 )
