@@ -19,6 +19,7 @@ from kbootstrap.engine.node_leave import Wish
 from kbootstrap.errors import ApplyError, ConnectError, PreflightError
 from kbootstrap.plan.etcd_orders import MEMBER, VOTER
 from kbootstrap.report.etcd import EtcdStatus
+from kbootstrap.tasks import _trust
 from tests.lab.conftest import Cluster, OwnHosts
 from tests.lab.etcd import ctl, inside, lose, masters, starts, until, voters, whole
 from tests.lab.load import loading
@@ -127,6 +128,7 @@ def test_the_first_master_dies_for_good_and_another_machine_takes_its_name(mende
     assert "m1: left the cluster; nothing on it was cleaned" in said
     assert sorted(each.name for each in etcd_status.status(mended.request()).known) == ["m2", "m3"]
     labs.bare(mended.lab.host("m1"))
+    _trust.trust(mended.folder, yes=True)
     mended.up()
     assert voters(mended) == ["m1", "m2", "m3"]
     assert starts(mended, ["m2", "m3"]) == others
