@@ -207,11 +207,26 @@ def test_a_patch_goes_back_and_a_minor_does_not(pair: Cluster) -> None:
     assert fingerprint(pair) == before
     upgrade(pair, PATCH)
     assert all_run(pair, PATCH)
+    drift_is_no_upgrade(pair)
     rollback(pair)
     assert all_run(pair, NEW)
     assert f'kubernetes: "{NEW}"' in pair.folder.cluster_yml.read_text()
     assert pair.plan().picture.plan.empty
     assert "no upgrade of this cluster is known" in refused(lambda: rollback(pair)).message
+
+
+def drift_is_no_upgrade(cluster: Cluster) -> None:
+    """Another change in the version that runs: the way back stays, in the record and on the hosts, and etcd is not kept as if it were from before."""
+    kept, snapshots = state.load(cluster.folder.state).rollout, sorted(cluster.folder.snapshots.iterdir())
+    programs = f"cd {paths.PREVIOUS} && ls && find . -type f -size +1M | sort"
+    before = labs.execute(cluster.lab.host("m1"), ["sh", "-c", programs]).stdout
+    assert before.startswith("done\n")
+    assert "kube-apiserver" in before
+    labs.execute(cluster.lab.host("m1"), ["chmod", "0600", paths.unit("kubelet.service")])
+    assert upgrade(cluster, PATCH).applied
+    assert state.load(cluster.folder.state).rollout == kept
+    assert sorted(cluster.folder.snapshots.iterdir()) == snapshots
+    assert "kube-apiserver" in labs.execute(cluster.lab.host("m1"), ["sh", "-c", programs]).stdout
 
 
 @pytest.mark.long(seconds=BUILDS_S + 200)
