@@ -35,6 +35,11 @@ def members(prepared: Prepared, pool: Pool, hosts: Sequence[Host] | None = None)
     return next((found for code, output, _ in answers if (found := asking.known(code, output.decode("utf-8", "replace")))), ())
 
 
+def named(prepared: Prepared, pool: Pool) -> tuple[Known, ...]:
+    """``members`` by the names of the inventory's masters."""
+    return words.named(members(prepared, pool), prepared.spec.masters)
+
+
 def alive(prepared: Prepared, pool: Pool) -> frozenset[str]:
     """The masters whose members answer and follow a leader."""
     return frozenset(member.host for member in etcd_status.look(prepared, pool).following)
@@ -42,7 +47,7 @@ def alive(prepared: Prepared, pool: Pool) -> frozenset[str]:
 
 def may_leave(prepared: Prepared, pool: Pool, names: Collection[str]) -> Removal:
     """The members of *names* in the order in which they can be removed. PreflightError, with what would help, where that would break the quorum."""
-    if not (known := members(prepared, pool)):
+    if not (known := named(prepared, pool)):
         raise PreflightError("no member of etcd answers for a majority; nothing was changed", hint=NO_QUORUM)
     found = words.removal(known, alive(prepared, pool), names)
     if found.problem:

@@ -78,7 +78,7 @@ class Leaving:
             raise PreflightError("no master would be left; nothing was changed", hint="To end the cluster: invoke cluster.down.")
         ledgers, dead = self._reach()
         going = [host.name for host in self.hosts if host.is_master]
-        members = etcd_members.members(self.prepared, self.pool) if going else ()
+        members = etcd_members.named(self.prepared, self.pool) if going else ()
         if going:
             etcd_members.may_leave(self.prepared, self.pool, going)
         nodes = node_asked.seen(self.staying, self.pool, self.hosts)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from kbootstrap.model.host import Host
+from kbootstrap.render import etcd
 from kbootstrap.report.etcd import Known
 
 
@@ -28,10 +30,16 @@ def find(members: Sequence[Known], name: str, peer_url: str = "") -> Known | Non
     return named or next((each for each in members if peer_url in each.peer_urls), None)
 
 
+def named(members: Sequence[Known], masters: Sequence[Host]) -> tuple[Known, ...]:
+    """*members* by the names of *masters*, so that one whose ``cluster.up`` was cut off before its first start can leave, too."""
+    mine = {found.id: host.name for host in masters if (found := find(members, host.name, etcd.peer_url(host)))}
+    return tuple(replace(each, name=mine.get(each.id, each.name)) for each in members)
+
+
 def removal(members: Sequence[Known], alive: Collection[str], names: Collection[str]) -> Removal:
     """Whether *names* may leave: at every step a majority of the voters that are left must be *alive* (answer and follow a leader).
 
-    Names that are no members are left out: they have gone already.
+    *members* are ``named``. Names that are no members are left out: they have gone already.
     """
     going = [each for each in members if each.name in names]
     order = sorted(going, key=lambda each: (not each.learner, each.name in alive))

@@ -131,7 +131,8 @@ class EtcdStatus:
         for member in self.members:
             yield from self._member(member, width)
         for each in self.strangers:
-            yield f"  !!  {each.name or 'not started'} {each.id} {','.join(each.peer_urls)} is a member, and no master of the inventory"
+            named = f"{each.name} {each.id}" if each.name else f"not started {each.id}"
+            yield f"  !!  {named} {','.join(each.peer_urls)} is a member, and no master of the inventory  → {_stranger(each)}"
         for alarm in self.alarms:
             yield f"  !!  {self.host_of(alarm.member)} ALARM {alarm.kind}  → {HINTS.get(alarm.kind, 'invoke etcd.alarms')}"
         if not self.quorum:
@@ -155,6 +156,12 @@ class EtcdStatus:
         shown = [f"{what} {took_s * 1e3:.1f}" for what, took_s in timed if took_s is not None]
         if shown:
             yield f"p99 ms: {', '.join(shown)}"
+
+
+def _stranger(each: Known) -> str:
+    """What never started has no name: it may be a master's whose ``cluster.up`` was cut off."""
+    going = f"On a master: etcdctl member remove {each.id}"
+    return going if each.name else f"invoke cluster.up goes on, if it is a master's. {going}, if its host has left"
 
 
 def _advice(member: Member) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kbootstrap.catalog import paths
-from kbootstrap.engine import node_drain, node_remove
+from kbootstrap.engine import etcd_members, node_drain, node_remove
 from kbootstrap.engine.node_asked import Asked, named
 from kbootstrap.engine.node_leave import Leaving, Wish
 from kbootstrap.engine.prepared import Prepared
@@ -25,11 +25,12 @@ from kbootstrap.plan.node_drain import CORDONED_BY
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
 from kbootstrap.render.env import Renderer
+from kbootstrap.render.etcd import peer_url
 from kbootstrap.rolebook.expand import World
 from kbootstrap.store.folder import Folder
 from kbootstrap.store.state import State
 from kbootstrap.testing.builders import a_cluster
-from kbootstrap.testing.fake_host import Answer, FakeHost, Script, changing, when
+from kbootstrap.testing.fake_host import Answer, FakeHost, Script, changing, reading, when
 
 INVENTORY = """\
 cluster: lab
@@ -152,6 +153,20 @@ def test_who_is_taken_for_dead(error: KbError, more: Any, dead: bool) -> None:
     with pytest.raises(ConnectError, match="nothing was changed") as refused:
         site.leaving("w1", **more).look()
     assert "--absent" in refused.value.hint
+
+
+def test_a_master_that_was_added_and_never_started_leaves_etcd_too() -> None:
+    spec = a_cluster(3, 1)
+    rows = [{"ID": number, "name": host.name, "peerURLs": [peer_url(host)]} for number, host in enumerate(spec.masters, 10)]
+    rows[1] |= {"name": "", "isLearner": True}
+    status = json.dumps([{"Endpoint": "x", "Status": {"header": {"member_id": 10, "cluster_id": 1}, "leader": 10}}]).encode()
+    listed = when("member list -w json", Answer(stdout=json.dumps({"members": rows}).encode()))
+    answers = {name: [READY, when("--field-selector", node()), listed, reading({"status": (0, status)})] for name in ("m1", "m3")}
+    site = Site(answers)
+    told = list(site.leaving("m2").told(site.leaving("m2").look()))
+    assert any("its member leaves etcd" in line for line in told)
+    assert etcd_members.remove(site.prepared, site.pool, "m2")
+    assert len(site.ran("m1", "member remove b ")) == 1
 
 
 def test_a_host_of_another_cluster_is_not_ours_to_clean() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbootstrap.plan.etcd_members import Removal, find, quorum, removal
+from kbootstrap.plan.etcd_members import Removal, find, named, quorum, removal
+from kbootstrap.render.etcd import peer_url
 from kbootstrap.report.etcd import Known
+from kbootstrap.testing.builders import a_cluster
 
 
 def member(name: str, *, learner: bool = False, number: int = 0) -> Known:
@@ -72,6 +76,17 @@ def test_a_member_that_never_started_is_known_by_its_url() -> None:
     assert find([*members(3), new], "m4", "https://10.0.0.4:2380") == new
     assert find([*members(3), new], "m5", "https://10.0.0.5:2380") is None
     assert find(members(3), "m2") == member("m2")
+
+
+def test_one_that_was_added_and_never_started_leaves_by_the_name_of_its_master() -> None:
+    spec = a_cluster(2, 0)
+    m1, m2 = (Known(id=host.name[1:], name=host.name, peer_urls=(peer_url(host),), client_urls=()) for host in spec.masters)
+    half = replace(m2, name="", learner=True)
+    assert named([m1, half], spec.masters) == (m1, replace(half, name="m2"))
+    assert removal(named([m1, half], spec.masters), {"m1"}, ["m2"]).order == (replace(half, name="m2"),)
+    assert named([m1, replace(m2, name="former")], spec.masters) == (m1, m2)
+    stranger = replace(half, id="9", peer_urls=("https://10.9.9.9:2380",))
+    assert named([m1, m2, stranger], spec.masters) == (m1, m2, stranger)
 
 
 @given(st.integers(1, 9), st.data())

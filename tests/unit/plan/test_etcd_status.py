@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -65,6 +66,9 @@ def test_a_healthy_cluster() -> None:
     assert found.data()["members"][1]["lag"] == 5
     assert any("m1 leads since term 3" in line for line in found.lines())
     assert [each.name for each in found.strangers] == ["old"]
+    assert any(f"no master of the inventory  → On a master: etcdctl member remove {TWO:x}" in line for line in found.lines())
+    half = replace(found, known=(replace(found.strangers[0], name=""),))
+    assert any("invoke cluster.up goes on" in line for line in half.lines())
 
 
 def test_without_a_leader_there_is_no_quorum_and_the_rest_is_still_told() -> None:
