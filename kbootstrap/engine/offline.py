@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TypeVar
 
-from kbootstrap.errors import OfflineError
+from kbootstrap.errors import ConnectError, OfflineError
 from kbootstrap.model.cluster import ClusterSpec
+from kbootstrap.model.host import Ssh
 from kbootstrap.store import egress
 
 A = TypeVar("A")
@@ -18,10 +20,19 @@ def confine(spec: ClusterSpec) -> None:
     if not spec.artifacts.offline:
         egress.confine(None)
         return
-    bastions = [host.ssh.bastion.host for host in spec.hosts if host.ssh.bastion is not None]
-    egress.confine(
-        [*(str(host.address) for host in spec.hosts), *(host.ssh.host for host in spec.hosts), *bastions, *filter(None, [spec.endpoint.address])]
-    )
+    names = {name for host in spec.hosts for name in (str(host.address), host.ssh.host, *_first_hop(host.ssh))}
+    egress.confine({*names, *filter(None, [spec.endpoint.address])})
+
+
+def _first_hop(ssh: Ssh) -> Iterator[str]:
+    """Whom this machine dials for it: the bastion of cluster.yml, or what ``~/.ssh/config`` says, which is the operator's own way in."""
+    from kbootstrap.remote import sshconfig  # noqa: PLC0415  paramiko: certs.show asks no host
+
+    with suppress(ConnectError):  # nor can it be logged in by it; who tries says so
+        way = sshconfig.resolve(ssh)
+        while way.via is not None:
+            way = way.via
+        yield way.dial[0]
 
 
 def both(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
@@ -45,4 +56,5 @@ def proof(spec: ClusterSpec) -> str:
     if not spec.artifacts.offline:
         return ""
     made = egress.counted()
-    return f"offline: {sum(made.values())} connections, all to hosts of cluster.yml ({len(made)} addresses); any other would have been refused"
+    where = f"to hosts of cluster.yml or on the way to them ({len(made)} addresses)"
+    return f"offline: {sum(made.values())} connections, all {where}; any other would have been refused"

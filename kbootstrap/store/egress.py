@@ -1,4 +1,4 @@
-"""Whom this process may speak to. With ``offline: true`` that is the hosts of the inventory; whoever else is dialled gets no packet.
+"""Whom this process may speak to. With ``offline: true`` that is the hosts of the inventory and the way to them; nobody else gets a packet.
 
 It is the interpreter's own audit (PEP 578) that is asked, before each connection, so no library is trusted to have been told. What a child process
 does it does not see: without sources to ask none is started. Of names only those of the hosts are asked for.
@@ -88,4 +88,5 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
 
 
 def _refusal(what: str) -> OfflineError:
-    return OfflineError(f"offline: true, and {what} would leave the hosts of the inventory; it was refused", hint="No packet of it was sent.")
+    hint = "No packet of it was sent. If it is on the way to a host, name it in cluster.yml, as ssh.bastion, and run the same command again."
+    return OfflineError(f"offline: true, and {what} would leave the hosts of the inventory; it was refused", hint=hint)

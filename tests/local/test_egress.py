@@ -54,7 +54,7 @@ def test_hosts_are_spoken_to_and_counted_and_nobody_else(folder: Folder, server:
     for address in ("127.0.0.2", "127.0.0.1", "127.0.0.2"):  # the second is where w1's name leads
         socket.create_connection((address, server), timeout=5).close()
     assert egress.counted() == {"127.0.0.2": 2, "127.0.0.1": 1}
-    assert offline.proof(spec).startswith("offline: 3 connections, all to hosts of cluster.yml (2 addresses)")
+    assert offline.proof(spec).startswith("offline: 3 connections, all to hosts of cluster.yml or on the way to them (2 addresses)")
     with pytest.raises(OfflineError, match=r"a connection to 127\.0\.0\.9 would leave the hosts"):
         socket.create_connection(("127.0.0.9", server), timeout=5)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams, pytest.raises(OfflineError):
@@ -64,6 +64,32 @@ def test_hosts_are_spoken_to_and_counted_and_nobody_else(folder: Folder, server:
     with pytest.raises(OfflineError, match=r"the question where example\.org is"):
         urllib.request.urlopen("https://example.org/")
     assert sum(egress.counted().values()) == 3
+
+
+@pytest.mark.parametrize(
+    ("way", "config", "dialled"),
+    [
+        ("host: alias", "Host alias\n  HostName 127.0.0.7\n", "127.0.0.7"),
+        ("host: alias", "Host alias\n  ProxyJump gate\nHost gate\n  HostName 127.0.0.7\n", "127.0.0.7"),
+        ("host: 127.0.0.2", "Host 127.0.0.2\n  ProxyJump far@127.0.0.7:2222,near\n", "127.0.0.7"),
+        ("host: 127.0.0.2, bastion: {host: gate, user: x}", "Host gate\n  HostName 127.0.0.7\n", "127.0.0.7"),
+        ("host: 127.0.0.2, bastion: {host: 127.0.0.7, user: x}", "", "127.0.0.7"),
+        ("host: 127.0.0.7", "Host *\n  Port x\n", "127.0.0.7"),
+    ],
+    ids=["HostName", "ProxyJump", "the first of two", "the bastion's HostName", "a bastion", "a config that cannot be used"],
+)
+def test_the_operators_own_way_in_is_open_and_no_other(
+    folder: Folder, server: int, monkeypatch: pytest.MonkeyPatch, way: str, config: str, dialled: str
+) -> None:
+    monkeypatch.setenv("HOME", str(folder.root))
+    (folder.root / ".ssh").mkdir()
+    (folder.root / ".ssh/config").write_text(config)
+    folder.cluster_yml.write_text(CLUSTER.replace("host: 127.0.0.2", way))
+    contact(folder)
+    socket.create_connection((dialled, server), timeout=5).close()
+    with pytest.raises(OfflineError) as refused:
+        socket.create_connection(("127.0.0.9", server), timeout=5)
+    assert "cluster.yml, as ssh.bastion" in refused.value.hint
 
 
 def test_a_cluster_that_is_not_offline_sets_the_process_free_again(folder: Folder, server: int) -> None:
