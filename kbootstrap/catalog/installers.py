@@ -12,7 +12,9 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installer:
-    """*files* are its own beside its *signs*; *units* those that it starts; *away* is its own way out. *listed*: nothing of it is removed here.
+    """*files* are its own beside its *signs*; *units* those that it starts; *away* is its own way out.
+
+    *listed*: nothing of it is removed here. Where it is, nothing is that bears no installer's name (interfaces, rules, pods): it may be its own.
 
     *unnamed*: whoever it was; its signs are ours too, so it is looked for only where no ledger of ours lies, and no other installer was found.
     """
@@ -123,7 +125,10 @@ LINKS: Final = (
     "cni0", "flannel.1", "flannel-v6.1", "flannel-wg", "flannel-wg-v6", "kube-ipvs0", "kube-bridge", "nodelocaldns", "weave", "vxlan.calico",
     "cilium_host", "cilium_net", "cilium_vxlan", "cali[0-9a-f]*", "kb0", "kb-vxlan",
 )  # fmt: skip
-CHAINS: Final = ("KUBE-", "cali-", "cilium", "CILIUM", "FLANNEL-", "WEAVE-", "CNI-")
+CHAINS: Final = ("KUBE-", "cali-", "cilium", "CILIUM", "FLANNEL-", "WEAVE-")
 """How the packet rules' chains of kube-proxy, kubelet and network plugins begin."""
-TABLES: Final = ("kube-proxy", "flannel-ipv4", "flannel-ipv6", "cni_hostport", "kbootstrap")
+TABLES: Final = ("kube-proxy", "flannel-ipv4", "flannel-ipv6", "kbootstrap")
+CNI_CHAIN: Final = "CNI-"
+CNI_TABLE: Final = "cni_hostport"
+"""Of the common network plugins, which make port forwards for podman and nerdctl as well: looked for only where an installer was found."""
 PODS: Final = "k8s.io"  # the namespace of a containerd in which kubelets keep their pods

@@ -76,7 +76,7 @@ def _installer(each: Installer) -> str:
     own = [unit for unit in each.units if unit not in installers.SHARED_UNITS]
     words = {"signs": each.signs, "units": each.units, "files": each.files, "own": own}
     body = _filled(text.INSTALLER, name=each.name, **{name: " ".join(found) for name, found in words.items()})
-    return f'[ -n "${{any:-}}" ] || {{\n{body}\n}}\n' if each.unnamed else body
+    return f'[ -n "$any" ] || {{\n{body}\n}}\n' if each.unnamed else body
 
 
 def _living() -> str:
@@ -98,9 +98,11 @@ def _filled(body: str, **parts: str) -> str:
         "prefix": traces.NAMESPACE_PREFIX,
         "tables": "|".join(installers.TABLES),
         "chains": "|".join(installers.CHAINS),
+        "cni_table": installers.CNI_TABLE,
+        "cni_chain": installers.CNI_CHAIN,
         "groups": "|".join(group.replace(".", r"\.") for group in traces.POD_CGROUPS),
     }
-    for name, value in {**parts, **common}.items():
+    for name, value in {**parts, **common, **parts}.items():  # first what may hold others, and of two the more particular
         body = body.replace(f"@{name}@", value)
     return body
 
@@ -130,11 +132,14 @@ def describe(remains: Sequence[Remain]) -> Iterator[str]:
         if found := [remain for remain in remains if remain.kind is kind]:
             yield f"  {title}:"
             yield from (f"    {remain.what}" for remain in found)
-    yield from (f"  {name} goes by its own way alone; run there: {BY_NAME[name].away}" for name in named if BY_NAME[name].listed)
+    for name in (name for name in named if BY_NAME[name].listed):
+        yield f"  {name} goes by its own way alone; run there: {BY_NAME[name].away}"
+        yield f"  Interfaces, packet rules and pods may be those of {name}: they are looked for once it has gone."
 
 
 def removal(host: str, remains: Sequence[Remain]) -> tuple[Change, ...]:
     """Exactly what was told, in an order in which nothing comes back: units, processes, mounts, interfaces, rules, files."""
+    stays = any(remain.kind is Kind.LISTED for remain in remains)  # its pods live on
 
     def each(kind: Kind, commands: str) -> str:
         things = [remain.what for remain in remains if remain.kind is kind]
@@ -142,8 +147,8 @@ def removal(host: str, remains: Sequence[Remain]) -> tuple[Change, ...]:
 
     steps = (
         ("units", each(Kind.UNIT, text.UNITS), 300.0),
-        ("processes", _living() + _filled(text.KILL), 60.0),
-        ("cgroups", cgroups([remain.what for remain in remains if remain.kind is Kind.UNIT]), 60.0),
+        ("processes", ("listed=1\n" if stays else "") + _living() + _filled(text.KILL), 60.0),
+        ("cgroups", "" if stays else cgroups([remain.what for remain in remains if remain.kind is Kind.UNIT]), 60.0),
         ("mounts", each(Kind.MOUNT, text.UNMOUNT) + each(Kind.NAMESPACE, text.NAMESPACES), 60.0),
         ("interfaces", each(Kind.INTERFACE, text.LINKS), 60.0),
         ("rules", _rules([remain.what for remain in remains if remain.kind is Kind.RULES]), 60.0),
@@ -158,5 +163,10 @@ def removal(host: str, remains: Sequence[Remain]) -> tuple[Change, ...]:
 
 
 def _rules(rules: Sequence[str]) -> str:
+    """Of the kinds of chains and tables that were told: those of the common plugins may be somebody else's."""
     legacy = [rule for rule in rules if "-legacy " in rule]
-    return (_filled(text.CLEAR_NFT) if len(legacy) < len(rules) else "") + (_filled(text.CLEAR_LEGACY) if legacy else "")
+    plugins = any(rule.split()[-2:-1] == [installers.CNI_CHAIN] or rule.endswith(f" {installers.CNI_TABLE}") for rule in rules)
+    chains = "|".join([*installers.CHAINS, *([installers.CNI_CHAIN] if plugins else [])])
+    tables = "|".join([*installers.TABLES, *([installers.CNI_TABLE] if plugins else [])])
+    body = (text.CLEAR_NFT if len(legacy) < len(rules) else "") + (text.CLEAR_LEGACY if legacy else "")
+    return _filled(body, chains=chains, tables=tables)

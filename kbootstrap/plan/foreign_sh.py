@@ -18,7 +18,7 @@ package() {
   elif command -v rpm >/dev/null; then rpm -qf --qf '%{NAME}\n' -- "$1" 2>/dev/null | grep -v ' ' | head -n 1; fi
 }
 mounted() { awk -v p="$1" '$5 == p { found = 1 } END { exit !found }' /proc/self/mountinfo; }
-dirs=
+dirs= any= listed=
 path() { # installer, what is there
   { [ -e "$2" ] || [ -L "$2" ]; } || return 0
   if [ -d "$2" ] && [ ! -L "$2" ]; then
@@ -38,20 +38,24 @@ unit() {
   esac
 }
 @installers@
-[ -z "$dirs" ] && [ -z "$any" ] || {
+rules='@chains@' tables='@tables@'
+[ -z "$any" ] || rules="$rules|@cni_chain@" tables="$tables|@cni_table@"
+[ -n "$listed" ] || {
+[ -z "$any" ] || {
   for f in @shared@; do path '@any@' "$f"; done
-  awk -v list="$dirs" 'BEGIN { n = split(list, d, " ") } { for (i = 1; i <= n; i++) if (index($5, d[i] "/") == 1) { print $5; break } }' \
-    /proc/self/mountinfo | tac | while IFS= read -r m; do told '@any@' mount "$m"; done
   for n in @namespaces@/@prefix@*; do [ ! -e "$n" ] || told '@any@' namespace "$n"; done
 }
 for l in @links@; do for d in /sys/class/net/$l; do [ ! -e "$d" ] || told '@any@' interface "${d##*/}"; done; done
 @rules@
+}
+awk -v list="$dirs" 'BEGIN { n = split(list, d, " ") } { for (i = 1; i <= n; i++) if (index($5, d[i] "/") == 1) { print $5; break } }' \
+  /proc/self/mountinfo | tac | while IFS= read -r m; do told '@any@' mount "$m"; done
 @processes@
 living | while IFS= read -r p; do [ ! -e "/proc/$p" ] || told '@any@' process "$p $(cat "/proc/$p/comm" 2>/dev/null)"; done
 """
 
 INSTALLER: Final = r"""
-any=${any:-} found=
+found=
 for f in @signs@; do { [ ! -e "$f" ] && [ ! -L "$f" ]; } || found=1; done
 for u in @own@; do ! systemctl -q is-active "$u" 2>/dev/null || found=1; done
 [ -z "$found" ] || {
@@ -62,7 +66,7 @@ for u in @own@; do ! systemctl -q is-active "$u" 2>/dev/null || found=1; done
 """
 
 LISTED: Final = r"""
-for f in @signs@; do [ ! -e "$f" ] || told '@name@' listed "$f"; done
+for f in @signs@; do [ ! -e "$f" ] || { listed=1; told '@name@' listed "$f"; }; done
 """
 
 COMMANDS: Final = r"""
@@ -71,29 +75,29 @@ for c in @commands@; do [ "$(readlink "@bin@/$c" 2>/dev/null)" != k3s ] || told 
 
 # Chains and tables, once each; of chains of a table as many as begin alike are one line.
 RULES: Final = r"""
-{ nft list chains 2>/dev/null | awk '
-    /^table/ { t = $2 " " $3; if ($3 ~ /^(@tables@)$/) print "table " t; next }
+{ nft list chains 2>/dev/null | awk -v tables="^($tables)\$" '
+    /^table/ { t = $2 " " $3; if ($3 ~ tables) print "table " t; next }
     $1 == "chain" { print "chains", t, $2 }'
   for f in iptables ip6tables; do
     ! command -v $f-legacy-save >/dev/null || [ ! -s /proc/net/${f%tables}_tables_names ] || $f-legacy-save 2>/dev/null | awk -v f=$f '
       /^\*/ { t = f "-legacy " substr($1, 2) } /^:/ { print "chains", t, substr($1, 2) }'
   done
-} | awk '
+} | awk -v chains="^($rules)" '
   $1 == "table" { print; next }
-  match($4, /^(@chains@)/) { n[$2 " " $3 " " substr($4, 1, RLENGTH)]++ }
+  match($4, chains) { n[$2 " " $3 " " substr($4, 1, RLENGTH)]++ }
   END { for (k in n) print "chains", k, n[k] }' | sort | while IFS= read -r r; do told '@any@' rules "$r"; done
 """
 
-# What runs in pods' control groups, from the installers' folders, and shims of kubelets' containers.
+# What runs from the installers' folders; in pods' control groups, and shims of kubelets' containers, unless these may be those of one that stays.
 PROCESSES: Final = r"""
 living() {
   {
-    grep -lE ':/(@groups@)(/|$)' /proc/[0-9]*/cgroup 2>/dev/null | cut -d/ -f3
+    [ -n "${listed:-}" ] || grep -lE ':/(@groups@)(/|$)' /proc/[0-9]*/cgroup 2>/dev/null | cut -d/ -f3
     for p in /proc/[0-9]*; do
       e=$(readlink "$p/exe" 2>/dev/null) || continue
       case "$e" in
         @programs@) echo "${p##*/}" ;;
-        */containerd-shim*) ! tr '\0' ' ' <"$p/cmdline" 2>/dev/null | grep -q -e ' -namespace @pods@ ' || echo "${p##*/}" ;;
+        */containerd-shim*) [ -n "${listed:-}" ] || ! tr '\0' ' ' <"$p/cmdline" 2>/dev/null | grep -q -e ' -namespace @pods@ ' || echo "${p##*/}" ;;
       esac
     done
   } | sort -un

@@ -9,7 +9,7 @@ from ipaddress import IPv4Network
 from pathlib import PurePosixPath
 from typing import Final
 
-from kbootstrap.catalog import hosts, paths
+from kbootstrap.catalog import hosts, installers, paths
 from kbootstrap.model.cluster import ClusterSpec, Plugin
 from kbootstrap.model.host import Host, ProxyMode
 from kbootstrap.model.sealing import FINGERPRINT
@@ -64,6 +64,7 @@ def _filled(text: str, spec: ClusterSpec, host: Host, *, thorough: str) -> str:
         "units": sh(*units),
         "locks": sh(*hosts.PACKAGE_LOCKS),
         "data": paths.ETCD_DATA,
+        "chains": "|".join(installers.CHAINS),
         "encryption": paths.ENCRYPTION_CONFIG,
     }
     for name, value in values.items():

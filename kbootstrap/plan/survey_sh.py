@@ -95,7 +95,7 @@ if [ ! -s @ledger@ ]; then
 /^table/ { t = $2 " " $3; if ($3 ~ /^kube-proxy/) print "chain=" t; next }
 /^\*/ { t = "legacy " substr($1, 2); next }
 /^:/ { $2 = substr($1, 2) }
-$2 ~ /^(KUBE-|cali-|cilium|CILIUM|FLANNEL-|WEAVE-|CNI-)/ { print "chain=" t, $2 }'
+$2 ~ /^(@chains@)/ { print "chain=" t, $2 }'
 @sync@
 fi
 wait

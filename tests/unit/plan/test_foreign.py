@@ -8,8 +8,9 @@ import shlex
 import pytest
 
 from kbootstrap.catalog import hosts, installers, paths
-from kbootstrap.plan import foreign
+from kbootstrap.plan import foreign, survey
 from kbootstrap.plan.foreign import Kind, Remain
+from kbootstrap.testing.builders import a_cluster
 
 ANSWER = """\
 k3s\tunit\tk3s.service
@@ -43,13 +44,16 @@ def test_every_thing_is_shown_by_its_name_with_the_way_out_of_what_stays() -> No
     lines = list(foreign.describe(found))
     assert lines[0] == "left by k3s, kubeadm, MicroK8s:"
     assert {f"    {remain.what}" for remain in found} <= set(lines)
-    assert lines[-1] == "  MicroK8s goes by its own way alone; run there: snap remove --purge microk8s"
+    assert lines[-2] == "  MicroK8s goes by its own way alone; run there: snap remove --purge microk8s"
 
 
 def test_only_what_was_told_is_removed_and_packages_stay() -> None:
     found = foreign.parse(ANSWER)
     changes = {change.key: change.commands for change in foreign.removal("w1", found)}
-    assert list(changes) == [f"foreign/{name}" for name in ("units", "processes", "cgroups", "mounts", "interfaces", "rules", "files", "systemd")]
+    steps = ["units", "processes", "mounts", "interfaces", "rules", "files", "systemd"]
+    assert list(changes) == [f"foreign/{name}" for name in steps], "MicroK8s stays, and its pods with it"
+    alone = [change.key for change in foreign.removal("w1", [remain for remain in found if remain.kind is not Kind.LISTED])]
+    assert alone == [f"foreign/{name}" for name in (*steps[:2], "cgroups", *steps[2:])]
     words = shlex.split(changes["foreign/files"])
     assert [word for word in words if word.startswith("/")] == ["/usr/local/bin/k3s", "/var/lib/rancher/k3s", "/var/lib/kubelet"]
     assert shlex.split(changes["foreign/mounts"].splitlines()[0])[2:] == ["/var/lib/kubelet/pods/x/volumes/kubernetes.io~projected/t'oken"]
@@ -64,6 +68,10 @@ def test_no_blank_is_left_unfilled(text: str) -> None:
 
 def test_the_preflight_knows_the_same_installers_and_no_sign_is_a_path_of_ours() -> None:
     assert hosts.REMAINS.keys() == {each.name for each in installers.INSTALLERS if not each.unnamed}
+    spec = a_cluster(1, 1)
+    asked = survey.probe(spec, spec.hosts[0], thorough=True)
+    assert f"/^({'|'.join(installers.CHAINS)})/" in asked
+    assert installers.CNI_CHAIN not in asked, "podman and nerdctl have such chains as well"
     patterns = [p for each in installers.INSTALLERS for p in (*each.signs, *each.files)] + list(installers.SHARED)
     assert all(pattern.startswith("/") and not set(pattern) & set(" '\"$;&|") for pattern in patterns)
     ours = {"/etc/kubernetes/admin.conf", "/var/lib/kubelet", "/usr/local/bin/kubelet", "/etc/etcd", "/etc/kubernetes/pki/ca.crt", "/usr/local/bin"}

@@ -95,6 +95,9 @@ FAULTS: dict[str, tuple[dict[str, str], str, Severity, str]] = {
     "a network configuration before ours": ({"": "cni=10-flannel.conflist"}, "cni-files", REFUSED, "which comes before ours"),
     "a network configuration behind ours": ({"": "cni=99-loopback.conf"}, "cni-files", WARNING, "holds 99-loopback.conf"),
     "rules": ({"": "chain=ip nat KUBE-SERVICES\nchain=ip nat KUBE-MARK-MASQ"}, "foreign-rules", REFUSED, "ip nat KUBE-SERVICES, ip nat KUBE-MARK"),
+    "MicroK8s, with its rules": (
+        {"": "found=/snap/microk8s\nchain=ip nat KUBE-SERVICES"}, "other-installer", REFUSED, "MicroK8s was installed here"
+    ),
     "IPVS": ({"": "ipvs=TCP  0A600001:01BB rr"}, "ipvs-rules", REFUSED, "virtual servers (TCP  0A600001:01BB rr)"),
     "two firewalls": (
         {"firewalld.service\nActiveState=inactive": "firewalld.service\nActiveState=active", "thorough=1": "thorough=1\nufw=1"},
