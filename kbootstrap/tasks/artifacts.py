@@ -160,5 +160,5 @@ def _show(rows: list[dict[str, Any]], *, as_json: bool) -> None:
         say(encoder.dumps(rows, indent=1))
         return
     for row in rows:
-        size = f"{row['size'] / 1e6:6.1f} MB  {row['sha256'][:12]}" if "size" in row else ""
+        size = f"{row['size'] / 1e6:6.1f} MB  {row['sha256'][:12]}  {row['trust']}" if "size" in row else ""
         say(f"{row['name']:<24} {row['version']:<8} {row['arch']:<6} {row['source']:<8} {size}".rstrip())

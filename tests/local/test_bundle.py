@@ -22,6 +22,7 @@ from kbootstrap.store import artifacts, bundle
 from kbootstrap.store.artifacts import gomod, records
 from kbootstrap.store.artifacts.source import Want
 from kbootstrap.store.bundle_header import Content
+from kbootstrap.tasks import artifacts as listing
 from kbootstrap.tasks import bundle as tasks
 
 FILES = {
@@ -166,7 +167,7 @@ def test_a_published_file_must_be_what_the_catalog_says_whatever_the_header_says
     _refused(_forged(made, tmp_path / "a", lambda d: d["items"][0]["origin"].update(url=url)), tmp_path / "to", "is not the published one")
 
 
-def test_without_its_sum_nothing_is_loaded_that_no_project_publishes(tmp_path: Path) -> None:
+def test_without_its_sum_nothing_is_loaded_that_no_project_publishes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Or a script under the kubelet's name would run as root on every host, though the catalog knows the kubelet's checksum."""
     place, want = "gomod/kubernetes-1.36.3/amd64/kubelet", Want(name="kubelet", component="kubernetes", version="1.36.3", arch="amd64")
     cache, here = tmp_path / "from", tmp_path / "to"
@@ -183,6 +184,8 @@ def test_without_its_sum_nothing_is_loaded_that_no_project_publishes(tmp_path: P
     bundle.load(tmp_path / "x", here, sha256=sha256)
     told = [artifacts.cached(["kubelet"], {"kubernetes": "1.36.3"}, "amd64", source, cache=place)["kubelet"].trust for place in (cache, here)]
     assert told == ["built here, go.sum", "from a bundle"]
+    listing.list_(Context(), kubernetes="1.36.3", cache=str(here))
+    assert f"{content.items[0].sha256[:12]}  from a bundle\n" in capsys.readouterr().out
     again = bundle.item("kubelet", "1.36.3", here / place, here)
     assert again == content.items[0]
 
