@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +22,7 @@ from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.lock import Owner
 from kbootstrap.remote.pool import Pool
 from kbootstrap.report.etcd import EtcdStatus, Member
-from kbootstrap.store import clock, pki_dir, snapshots
+from kbootstrap.store import clock, pki_dir, snapshots, state
 from kbootstrap.store.folder import Folder
 
 IDLE_S: Final = 600.0  # a host hashes and checks the whole database before its first byte
@@ -38,7 +38,8 @@ class Taken:
 
 
 def snapshot(request: Request, *, to: Path | None = None, keep: int = 0) -> Taken:
-    """Take one into *to* (default: ``snapshots`` in the cluster's folder), then keep the *keep* newest of this cluster there (0: all).
+    """Take one into *to* (default: ``snapshots`` in the cluster's folder), then keep the *keep* newest of this cluster there (0: all), and the
+    one of its last upgrade.
 
     The cluster's lock is not needed: nothing of hosts or inventory changes. PreflightError when there is no quorum.
     """
@@ -51,8 +52,13 @@ def snapshot(request: Request, *, to: Path | None = None, keep: int = 0) -> Take
     snapshots.refuse_unfit(folder, given=to is not None)
     with request.connect(known) as pool:
         taken = take(known, pool, request.listener, folder)
-    removed = snapshots.prune(folder, known.state.cluster_id, keep) if keep else []
-    return Taken(path=taken.path, snapshot=taken.snapshot, removed=tuple(removed))
+    return replace(taken, removed=_pruned(request.folder, folder, known.state.cluster_id, keep)) if keep else taken
+
+
+def _pruned(cluster: Folder, folder: Path, cluster_id: str, keep: int) -> tuple[Path, ...]:
+    """Once an upgrade has begun, its snapshot is what leads back from it: it stays. The state is read now, as a run may have begun meanwhile."""
+    rollout = state.load(cluster.state).rollout
+    return tuple(snapshots.prune(folder, cluster_id, keep, needed=rollout.snapshot if rollout else ""))
 
 
 def take(known: Prepared, pool: Pool, listener: Listener, folder: Path) -> Taken:
@@ -77,38 +83,37 @@ def stream(
     known: Prepared, connection: Connection, program: str, listener: Listener, folder: Path, *, member: Member, seal: bool = False
 ) -> Taken:  # fmt: skip
     """Run *program* (of ``plan.etcd_snapshot_sh``) and keep what it writes. *seal*: it is a bare database, of a survivor."""
+    pki = _own(known.folder, listener)
     with span(listener, "snapshot", connection.host):
         running = connection.run(program, deadline_s=2.0 * words.SAVING_S, idle_s=IDLE_S)
         lines = running.lines()
-        about, numbers = next(lines, b""), next(lines, b"")
+        first, numbers = next(lines, b""), next(lines, b"")
         try:
-            said, (size, sha256) = content(about), numbers.decode().split(" ")
+            said, (size, sha256) = content(first), numbers.decode().split(" ")
         except ValueError:
             done = running.finish()
-            raise CommandError(f"no snapshot: {done.stderr.strip()[-400:] or about!r}", host=connection.host) from None
+            raise CommandError(f"no snapshot: {done.stderr.strip()[-400:] or first!r}", host=connection.host) from None
         now = clock.now()
         path = folder / f"{known.spec.name}-{now:%Y%m%dT%H%M%SZ}-{said.revision}{snapshots.SUFFIX}"
-        kept = snapshots.receive(path, lines, size=int(size), sha256=sha256, seal=seal)
+        about = Snapshot(
+            cluster=known.spec.name,
+            cluster_id=known.state.cluster_id,
+            etcd_cluster_id=member.cluster,
+            kubernetes=known.spec.kubernetes,
+            etcd=member.version or said.version,
+            revision=said.revision,
+            keys=said.keys,
+            size=int(size),
+            sha256=sha256,
+            cas=fingerprints(pki),
+            sealed_by=tuple(key.fingerprint for key in pki.sealing.sealed),
+            taken=now.isoformat(timespec="seconds"),
+            by=Owner.here("").who,
+            host=connection.host,
+            quorum=not seal and bool(member.leader),
+        )
+        sidecar = snapshots.receive(path, lines, size=int(size), sha256=sha256, about=about, seal=seal)
         running.finish()
-    pki = _own(known.folder, listener)
-    sidecar = Snapshot(
-        cluster=known.spec.name,
-        cluster_id=known.state.cluster_id,
-        etcd_cluster_id=member.cluster,
-        kubernetes=known.spec.kubernetes,
-        etcd=member.version or said.version,
-        revision=said.revision,
-        keys=said.keys,
-        size=kept.size,
-        sha256=kept.sha256,
-        cas=fingerprints(pki),
-        sealed_by=tuple(key.fingerprint for key in pki.sealing.sealed),
-        taken=now.isoformat(timespec="seconds"),
-        by=Owner.here("").who,
-        host=connection.host,
-        quorum=not seal and bool(member.leader),
-    )
-    snapshots.describe(path, sidecar)
     return Taken(path=path, snapshot=sidecar)
 
 

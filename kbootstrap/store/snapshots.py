@@ -1,18 +1,21 @@
 """Snapshots of etcd on the operator's machine: ``<cluster>-<time>-<revision>.db``, 0600, and beside each its sidecar ``….json``.
 
-A snapshot counts once its sidecar is there, which is written last: what a killed run left behind is never taken for one.
+A snapshot gets its name last, when its sidecar is there: what a killed run left behind is never taken for one, and is swept by the next.
 """
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import hashlib
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from kbootstrap.errors import CommandError, KbError, PreflightError, UsageError
+from kbootstrap.errors import CommandError, PreflightError, UsageError
 from kbootstrap.model.snapshot import HASH_BYTES, PAGE_BYTES, Snapshot, parse
 from kbootstrap.store import files
 
@@ -42,39 +45,66 @@ def refuse_unfit(folder: Path, *, given: bool = False) -> None:
         files.refuse_missing(folder)
 
 
-def receive(path: Path, lines: Iterable[bytes], *, size: int, sha256: str, seal: bool = False) -> Checked:
-    """Write what arrives (*size* bytes with *sha256*, cut at its newlines) as *path*. *seal*: a bare
-    database; it gets the hash that etcd's snapshots end with.
+def receive(path: Path, lines: Iterable[bytes], *, size: int, sha256: str, about: Snapshot, seal: bool = False) -> Snapshot:
+    """Write what arrives (*size* bytes with *sha256*, cut at its newlines) as *path*, with a sidecar: *about*, and what size and hash it has then.
+    *seal*: a bare database; it gets the hash that etcd's snapshots end with.
 
-    CommandError when it is not whole or not the same; nothing is left at *path* then.
+    CommandError when it is not whole or not the same. Whatever goes wrong, nothing is left; after a SIGKILL the next call removes what was.
     """
     files.make_folder(path.parent)
+    _sweep(path)
     part = path.with_name(f".{path.name}{files.TEMPORARY}")
-    part.unlink(missing_ok=True)
-    descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w+b", buffering=_CHUNK) as file:
-        for line in lines:
-            file.write(line)
-            file.write(b"\n")
-        arrived = file.tell()
-        if arrived not in (size, size + 1):  # a last line without a newline has got one
-            part.unlink()
-            raise CommandError(f"the snapshot broke off: {arrived} of {size} bytes arrived", hint="Run the same command again.")
-        file.truncate(size)
-        if seal:
-            _seal(file)
-        file.flush()
-        os.fsync(descriptor)
-    try:
-        found = check(part)
-        if sha256 != (found.inner_sha256 if seal else found.sha256):
-            raise CommandError(f"the snapshot changed on its way: sha256 was {sha256[:16]}", hint="Run the same command again.")
-    except KbError:
-        part.unlink()
-        raise
-    part.replace(path)
+    with os.fdopen(_begun(part), "w+b", buffering=_CHUNK) as file:  # and locked, up to the last rename
+        try:
+            _write(file, lines, size=size, seal=seal)
+            found = check(part)
+            if sha256 != (found.inner_sha256 if seal else found.sha256):
+                raise CommandError(f"the snapshot changed on its way: sha256 was {sha256[:16]}", hint="Run the same command again.")
+            sidecar = replace(about, size=found.size, sha256=found.sha256)
+            describe(path, sidecar)
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
     files.sync([path.parent])
-    return replace(found, path=path)
+    return sidecar
+
+
+def _begun(part: Path) -> int:
+    """A new file, locked while its run lives. CommandError where another run writes the same."""
+    while True:
+        try:
+            descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            raise CommandError(f"another run writes {part}", hint="Run the same command again.") from None
+        with suppress(OSError):  # a file system without locks: there nobody sweeps, either
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)  # a sweep came before the lock
+
+
+def _sweep(path: Path) -> None:
+    """What killed runs left of snapshots of the same cluster; those that are being written are locked."""
+    cluster = path.name.rsplit("-", 2)[0]
+    for left in path.parent.glob(f".{glob.escape(cluster)}-*{SUFFIX}{files.TEMPORARY}"):
+        with suppress(OSError), left.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
+
+
+def _write(file: BinaryIO, lines: Iterable[bytes], *, size: int, seal: bool) -> None:
+    for line in lines:
+        file.write(line)
+        file.write(b"\n")
+    arrived = file.tell()
+    if arrived not in (size, size + 1):  # a last line without a newline has got one
+        raise CommandError(f"the snapshot broke off: {arrived} of {size} bytes arrived", hint="Run the same command again.")
+    file.truncate(size)
+    if seal:
+        _seal(file)
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _seal(file: BinaryIO) -> None:
@@ -87,7 +117,7 @@ def _seal(file: BinaryIO) -> None:
 
 
 def describe(path: Path, sidecar: Snapshot) -> None:
-    """Write the sidecar of *path*: from now on it is a snapshot."""
+    """Write the sidecar of *path*, which gets its name afterwards: a killed run leaves no database that nobody knows."""
     files.write_secret(path.with_suffix(SIDECAR), sidecar.dump())
     files.sync([path.parent])
 
@@ -133,21 +163,21 @@ def known(folder: Path, cluster_id: str) -> list[tuple[Path, Snapshot]]:
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         try:
             sidecar = sidecar_of(path)
-        except PreflightError:
+            if sidecar is not None and sidecar.cluster_id == cluster_id and path.stat().st_size == sidecar.size:
+                found.append((path, sidecar))
+        except (PreflightError, FileNotFoundError):  # the latter: another run has just removed it
             continue
-        if sidecar is not None and sidecar.cluster_id == cluster_id and path.stat().st_size == sidecar.size:
-            found.append((path, sidecar))
     return sorted(found, key=lambda each: (each[1].taken, each[0].name))
 
 
-def prune(folder: Path, cluster_id: str, keep: int) -> list[Path]:
-    """Remove all but the *keep* newest snapshots of the cluster; gives what was removed. The sidecar goes last: a killed run leaves no database
-    that nobody knows."""
+def prune(folder: Path, cluster_id: str, keep: int, *, needed: str = "") -> list[Path]:
+    """Remove all but the *keep* newest snapshots of the cluster, and but *needed*, which a way back leads to, wherever it lay then; gives what was
+    removed. The sidecar goes last: a killed run leaves no database that nobody knows. Two at once remove the same."""
     mine = known(folder, cluster_id)
-    gone = [path for path, _ in mine[: max(0, len(mine) - keep)]]
+    gone = [path for path, _ in mine[: max(0, len(mine) - keep)] if path.name != Path(needed).name]
     for path in gone:
-        path.unlink()
-        path.with_suffix(SIDECAR).unlink()
+        path.unlink(missing_ok=True)
+        path.with_suffix(SIDECAR).unlink(missing_ok=True)
     if gone:
         files.sync([folder])
     return gone

@@ -37,7 +37,7 @@ def status(_: Context, cluster: str = "", json: bool = False, ask_sudo_password:
     help={
         "cluster": CLUSTER_HELP,
         "to": "the folder to put it into; by default inventory/<cluster>/snapshots",
-        "keep": "then remove all but so many of the newest snapshots of this cluster there; 0 keeps all",
+        "keep": "then remove all but so many of the newest snapshots of this cluster there, and the one of its last upgrade; 0 keeps all",
         "json": JSON_HELP,
         **_WAY_IN,
     },

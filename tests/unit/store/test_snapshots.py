@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kbootstrap.errors import CommandError, PreflightError
+from kbootstrap.errors import CommandError, ConnectError, PreflightError
 from kbootstrap.model.snapshot import Snapshot, parse
 from kbootstrap.store import snapshots
 
@@ -36,14 +37,14 @@ def sent(content: bytes) -> Iterator[bytes]:
         yield last
 
 
-def received(path: Path, content: bytes = WHOLE, *, seal: bool = False) -> snapshots.Checked:
-    return snapshots.receive(path, sent(content), size=len(content), sha256=hashlib.sha256(content).hexdigest(), seal=seal)
+def received(path: Path, content: bytes = WHOLE, *, seal: bool = False, about: Snapshot | None = None) -> Snapshot:
+    sha256 = hashlib.sha256(content).hexdigest()
+    return snapshots.receive(path, sent(content), size=len(content), sha256=sha256, about=about or sidecar(b""), seal=seal)
 
 
 def kept(folder: Path, name: str, **about: str) -> Path:
     path = folder / f"{name}.db"
-    received(path)
-    snapshots.describe(path, sidecar(**about))  # type: ignore[arg-type]
+    received(path, about=sidecar(b"", **about))
     return path
 
 
@@ -54,7 +55,8 @@ def test_what_arrives_is_what_was_sent_and_nobody_else_may_read_it(tmp_path: Pat
     assert found.sha256 == hashlib.sha256(WHOLE).hexdigest()
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
-    assert list(path.parent.iterdir()) == [path]
+    assert sorted(path.parent.iterdir()) == [path, path.with_suffix(".json")]
+    assert snapshots.check(path).sidecar == found == sidecar()
 
 
 @settings(max_examples=25)  # each waits for the disk
@@ -75,15 +77,57 @@ def test_a_bare_database_becomes_a_snapshot(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [WHOLE[:-600], WHOLE[:-512], b""])
 def test_what_broke_off_is_not_kept(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(CommandError, match="broke off"):
-        snapshots.receive(tmp_path / "a.db", sent(content), size=len(WHOLE), sha256="", seal=False)
+        snapshots.receive(tmp_path / "a.db", sent(content), size=len(WHOLE), sha256="", about=sidecar())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_changed_on_its_way_is_not_kept(tmp_path: Path) -> None:
     other = b"y" + DATABASE[1:]
     with pytest.raises(CommandError, match="changed on its way"):
-        snapshots.receive(tmp_path / "a.db", sent(other + hashlib.sha256(other).digest()), size=len(WHOLE), sha256=hashlib.sha256(WHOLE).hexdigest())
+        digest = hashlib.sha256(WHOLE).hexdigest()
+        snapshots.receive(tmp_path / "a.db", sent(other + hashlib.sha256(other).digest()), size=len(WHOLE), sha256=digest, about=sidecar())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [ConnectError("the connection was lost"), OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_whatever_ends_it_nothing_is_left(tmp_path: Path, error: BaseException) -> None:
+    def lines() -> Iterator[bytes]:
+        yield WHOLE[:1000]
+        raise error
+
+    with pytest.raises(type(error)):
+        snapshots.receive(tmp_path / "a.db", lines(), size=len(WHOLE), sha256="", about=sidecar())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_swept_and_what_another_is_writing_is_not(tmp_path: Path) -> None:
+    left, others = tmp_path / ".prod-20260101T000000Z-7.db.tmp", tmp_path / ".prod2-20260101T000000Z-7.db.tmp"
+    for path in (left, others):
+        path.write_bytes(b"half")
+    writing = tmp_path / "prod-20260102T000000Z-8.db"
+
+    def lines() -> Iterator[bytes]:
+        assert not left.exists()
+        received(tmp_path / "prod-20260103T000000Z-9.db")
+        with pytest.raises(CommandError, match="another run writes"):
+            received(writing)
+        yield from sent(WHOLE)
+
+    snapshots.receive(writing, lines(), size=len(WHOLE), sha256=hashlib.sha256(WHOLE).hexdigest(), about=sidecar())
+    assert writing.read_bytes() == WHOLE
+    assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == [others]
+
+
+def test_a_database_gets_its_name_when_its_sidecar_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named, rename = list[str](), Path.replace
+
+    def renamed(path: Path, target: Path) -> Path:
+        named.append(target.name)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "replace", renamed)
+    received(tmp_path / "a.db")
+    assert named == ["a.json", "a.db"]
 
 
 @pytest.mark.parametrize(
@@ -141,6 +185,25 @@ def test_the_oldest_of_this_cluster_go_and_nothing_else(tmp_path: Path) -> None:
     assert sorted(tmp_path.glob("*.db")) == sorted([mine[0], mine[2], others, damaged, bare])
     assert not mine[1].with_suffix(".json").exists()
     assert snapshots.prune(tmp_path, "c1", 2) == []
+
+
+def test_what_the_last_upgrade_leads_back_to_stays(tmp_path: Path) -> None:
+    first, second, third = (kept(tmp_path, f"c{n}", taken=f"2026-01-0{n}T00:00:00+00:00") for n in (1, 2, 3))
+    assert snapshots.prune(tmp_path, "c1", 1, needed=f"/elsewhere/{first.name}") == [second]
+    assert sorted(tmp_path.glob("*.db")) == [first, third]
+
+
+def test_two_that_prune_at_once_do_not_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = (kept(tmp_path, f"c{n}", taken=f"2026-01-0{n}T00:00:00+00:00") for n in (1, 2))
+    listed = snapshots.known(tmp_path, "c1")
+    assert snapshots.prune(tmp_path, "c1", 1) == [old]
+    with monkeypatch.context() as later:
+        later.setattr(snapshots, "known", lambda folder, cluster_id: listed)
+        assert snapshots.prune(tmp_path, "c1", 1) == [old]
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(snapshots, "sidecar_of", lambda path: path.unlink() or sidecar())
+        assert snapshots.known(tmp_path, "c1") == []
+    assert not new.exists()
 
 
 def test_a_file_that_was_cut_short_later_is_not_counted_among_those_to_keep(tmp_path: Path) -> None:
