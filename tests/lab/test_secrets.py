@@ -142,6 +142,9 @@ def test_killed_behind_a_step_the_same_command_finishes(one: Cluster, step: str)
     outcome = secrets_rotate.run(one.request())
     assert [each.title for each in outcome.steps] == list(STEPS[STEPS.index(step) if step != "REWRITE" else 1 :]), "what was left, and no more"
     assert keys(one).retired == (*old.retired, *old.readers), "one rotation, not two"
+    inside(one, "m1", f"chmod 0640 {paths.ENCRYPTION_CONFIG}")
+    assert [each.title for each in secrets_rotate.run(one.request(), dry=True).steps] == list(STEPS), "a host's drift is no rest of a rotation"
+    inside(one, "m1", f"chmod 0600 {paths.ENCRYPTION_CONFIG}")
     sealed_by_the_last_alone(one)
     unharmed(one, 20, mark)
 
