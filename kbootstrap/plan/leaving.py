@@ -65,7 +65,7 @@ def leave(host: str, ledger: Ledger, *, sysctl: str) -> Leaving:
         ("data", lines(*_data(data)), 600.0),
         ("directories", lines(*_directories(directories), *_files(replaced)), 60.0),
         ("users", lines(*_users(users.absent, tuple(_of(ledger, "group").entries))), 60.0),
-        ("settings", lines(*_settings(settings), *_swap(_of(ledger, "swap"))), 60.0),
+        ("settings", lines(*_settings(settings), *map(swap.on_again, _of(ledger, "swap").there.values())), 60.0),
         ("systemd", lines(*_systemd(units)), 60.0),
         ("proof", proof({kind: _of(ledger, kind).entries for kind in KINDS}, settings), 60.0),
     )
@@ -172,9 +172,3 @@ def _settings(settings: Mapping[str, str]) -> Iterator[str]:
     for name in sorted(settings, key=lambda name: (name != "net.ipv4.ip_forward", name)):
         file = sh("/proc/sys/" + name.replace(".", "/"))
         yield f"[ ! -w {file} ] || printf '%s\\n' {sh(settings[name])} > {file}"
-
-
-def _swap(entries: _Was) -> Iterator[str]:
-    if entries.entries:
-        yield f"[ ! -w /etc/fstab ] || sed -i 's/^{swap.MARK}//' /etc/fstab"
-        yield "swapon -a || echo 'stays swap, which does not come on again: swapon -a'"

@@ -16,6 +16,8 @@ from kbootstrap.catalog import paths
 from kbootstrap.errors import PreflightError, Problem
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.plan import Action, Change
+from kbootstrap.model.resource import Resource
+from kbootstrap.resources import swap
 
 PATH_KINDS = ("file", "binary", "directory")
 
@@ -78,21 +80,19 @@ def backup(path: str, folder: str = "") -> str:
     return f"{folder or paths.BEFORE}/{hashlib.sha256(path.encode()).hexdigest()[:32]}"
 
 
-def _before(ledger: Ledger, change: Change, observed: Observed) -> Any:
-    """What *change* finds in its place, as much of it as bringing it back needs."""
-    resource = change.resource
-    seen = observed.kinds.get(resource.kind, {}).get(resource.name) if resource is not None else None
-    if resource is None or seen is None:
-        return None
+def _before(ledger: Ledger, resource: Resource, seen: Any) -> Any:
+    """Of what is *seen* where *resource* goes, as much as bringing it back needs."""
     match resource.kind:
         case "file" | "binary":
-            return ledger.backup(change.key)
+            return ledger.backup(resource.key)
         case "directory":
-            return {"mode": f"{seen.mode:04o}", "owner": seen.owner} if seen.type == "directory" else ledger.backup(change.key)
+            return {"mode": f"{seen.mode:04o}", "owner": seen.owner} if seen.type == "directory" else ledger.backup(resource.key)
         case "service":
             return {"enabled": seen.state.get("UnitFileState") == "enabled", "active": seen.active}
         case "sysctl":
-            return change.before
+            return seen
+        case "swap":
+            return swap.was_on(seen)
         case _:
             return True
 
@@ -104,8 +104,10 @@ def record(ledger: Ledger, changes: Iterable[Change], observed: Observed) -> Led
     """
     entries = {**observed.kinds.get("before", {}), **ledger.entries}
     for change in changes:
-        if change.resource is not None and change.key not in entries:
-            entries[change.key] = {"kind": change.resource.kind, "before": _before(ledger, change, observed)}
+        resource = change.resource
+        if resource is not None and change.key not in entries:
+            seen = observed.kinds.get(resource.kind, {}).get(resource.name)
+            entries[change.key] = {"kind": resource.kind, "before": None if seen is None else _before(ledger, resource, seen)}
     return replace(ledger, entries=entries)
 
 

@@ -95,9 +95,17 @@ def test_swap_goes_from_fstab_and_nothing_else_does(tmp_path: Path) -> None:
     def here(text: str) -> str:
         return text.replace("/etc/fstab", str(fstab)).replace(paths.BEFORE, str(tmp_path / "before")).replace("/proc/swaps", str(tmp_path / "swaps"))
 
-    (tmp_path / "swaps").write_text("Filename\tType\tSize\tUsed\tPriority\n/dev/sda2                               partition\t1\t0\t-2\n")
+    head = "Filename\tType\tSize\tUsed\tPriority\n"
+    swaps = f"{head}/dev/sda2                               partition\t1\t0\t-2\n/swap\\040file file\t1\t0\t-3\n/dev/zram0 partition\t1\t0\t100\n"
+    (tmp_path / "swaps").write_text(swaps)
     found = swap.parse(answered(f"set -e\n{here(swap.probe(['swap']))}")[1])["swap"]
-    assert found == ("on /dev/sda2", "fstab UUID=2 none swap sw 0 0", "fstab /swap.img\tnone\tswap\tsw\t0\t0")
+    assert found == (
+        "on /dev/sda2",
+        "on /swap\\040file",
+        "on /dev/zram0 100",
+        "fstab UUID=2 none swap sw 0 0",
+        "fstab /swap.img\tnone\tswap\tsw\t0\t0",
+    )
     difference = swap.diff(Swap(name="swap"), found)
     assert difference is not None
     text = f"set -e\nswapoff() {{ sed -i 2,\\$d {tmp_path}/swaps; }}\n{here(swap.commands(Swap(name='swap'), difference).text)}"
@@ -110,6 +118,16 @@ def test_swap_goes_from_fstab_and_nothing_else_does(tmp_path: Path) -> None:
     assert answered(text)[0] == 0
     assert (tmp_path / "before/fstab").read_text() == FSTAB, "the first copy stays"
     assert not list(tmp_path.glob("*.kb-new"))
+
+    # and back: what fstab names, but was off, stays off; what rc.local had switched on comes on; what is gone is told
+    program = f'swapon() {{ echo "$*" >>{tmp_path}/said; case $* in *zram0) return 255 ;; esac; echo "${{1%% *}} file" >>{tmp_path}/swaps; }}'
+    back = f"set -e\n{program}\n{here(swap.on_again(swap.was_on(found)))}"
+    assert answered(back) == (0, "stays the swap /dev/zram0 off, which was on before and does not come on again")
+    assert (tmp_path / "said").read_text().splitlines() == ["/dev/sda2", "/swap file", "-p 100 /dev/zram0"]
+    assert fstab.read_text() == FSTAB
+    (tmp_path / "swaps").write_text(swaps)
+    assert answered(back) == (0, "")
+    assert len((tmp_path / "said").read_text().splitlines()) == 3, "what is on is let be"
 
 
 WANT = ContainerImage(name="registry.example/pause:1", blob=Blob(sha256="a" * 64, size=5, path=Path("x")))

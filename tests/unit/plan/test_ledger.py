@@ -13,7 +13,7 @@ from kbootstrap.catalog import paths
 from kbootstrap.errors import PreflightError
 from kbootstrap.model.facts import Facts, Observed
 from kbootstrap.model.plan import Action, Change
-from kbootstrap.model.resource import Binary, Blob, Directory, File, Resource, Service, Sysctl, User
+from kbootstrap.model.resource import Binary, Blob, Directory, File, Resource, Service, Swap, Sysctl, User
 from kbootstrap.plan.ledger import Ledger, backup, forget, parse, record
 from kbootstrap.resources import service
 from kbootstrap.resources.stat import Stat
@@ -80,6 +80,8 @@ RUNNING = service.Seen(state={"UnitFileState": "enabled", "ActiveState": "active
         (User(name="etcd"), None, None),
         (User(name="etcd"), "/home/etcd", True),
         (Service(name="x.service", inputs={}), None, None),
+        (Swap(name="swap"), ("on /dev/sda2", "on /dev/zram0 100", "fstab UUID=1 none swap sw 0 0"), ["/dev/sda2", "/dev/zram0 100"]),
+        (Swap(name="swap"), ("fstab UUID=1 none swap sw 0 0",), []),
         (Service(name="x.service", inputs={}), RUNNING, {"enabled": True, "active": True}),
     ],
 )
