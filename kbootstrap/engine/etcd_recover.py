@@ -47,10 +47,12 @@ def recover(request: Request, asked: Asked) -> Outcome:
         prepared = certs.wants(known, issued(request.folder))
         with request.connect(prepared) as pool:
             if (path := _under_way(prepared, pool)) is None:
-                survivors = choose(prepared, pool)
+                _refuse_quorum(prepared, pool)
+                refuse_unready(prepared, pool)
+                survivors, done = choose(prepared, pool)
                 _refuse_quorum(prepared, pool)  # those that were stopped may have found each other
                 if not asked.confirm(_told(prepared, survivors)):
-                    return Outcome(restore=Restore(spec=prepared.spec, sha256="", size=0), applied=False)
+                    return Outcome(restore=_some(prepared), applied=False, done=done)
                 path = _save(request, prepared, pool, survivors[0]).path
             agreed = Asked(replace=asked.replace)
             return etcd_restore.work(request, prepared, pool, snapshots.check(path), agreed)
@@ -73,20 +75,35 @@ def _refuse_quorum(prepared: Prepared, pool: Pool) -> None:
         )
 
 
-def choose(prepared: Prepared, pool: Pool) -> tuple[Survivor, ...]:
-    """Who has data, the newest first. Members that are stopped are started for it: only a running one replays its log and says what it has. Those
-    without data are stopped before: beside a survivor that is just starting, they begin anew, and could agree on an empty database."""
+def refuse_unready(prepared: Prepared, pool: Pool) -> None:
+    """PreflightError, before anything is touched, for what keeps any restore from beginning. One that was cut off behind its SWAP and is not found
+    by its snapshot was to other masters or addresses, or of another snapshot: what its members hold now is no survivor's data."""
+    found = etcd_refuse.look(_some(prepared), pool)
+    saved = [each for each in snapshots.known(prepared.folder.snapshots, prepared.state.cluster_id) if not each[1].quorum]
+    newest = f" The newest of a survivor is {saved[-1][0]}, taken {saved[-1][1].taken}." if saved else ""
+    etcd_refuse.others_begun(found, hint=f"With its snapshot, to today's masters: invoke etcd.restore SNAPSHOT --replace.{newest}")
+    etcd_refuse.unready(_some(prepared), found, None)
+
+
+def _some(prepared: Prepared) -> Restore:
+    """A restore of nothing, where it is not known yet of what."""
+    return Restore(spec=prepared.spec, sha256="0" * 64, size=0)
+
+
+def choose(prepared: Prepared, pool: Pool) -> tuple[tuple[Survivor, ...], str]:
+    """Who has data, the newest first, and what was done to hosts to find out. Members that are stopped are started for it: only a running one
+    replays its log and says what it has. Those without data are stopped before: beside a survivor that is just starting, they begin anew, and could
+    agree on an empty database."""
     outcomes = pool.map(_seen, prepared.spec.masters)
     etcd_refuse.unread(outcomes)
-    _refuse_quorum(prepared, pool)
     found = answered(outcomes)
     having = [host for host in prepared.spec.masters if found[host.name][0]]
+    empty = [host for host in prepared.spec.masters if host not in having]
     asleep = [host for host in having if not found[host.name][1]]
     if not having:
         hint = "Bring the disk of one back, or: invoke etcd.restore SNAPSHOT"
         raise PreflightError("no master has etcd's data any more; nothing was changed", hint=hint)
     if asleep:
-        empty = [host for host in prepared.spec.masters if host not in having]
         raise_together(failures(pool.map(lambda _, c: _run(c, _STOP), empty)))
         raise_together(failures(pool.map(lambda _, c: _run(c, _START), asleep)))
     replayed = pool.map(lambda host, connection: _replayed(connection, found[host.name][0]), having)
@@ -97,7 +114,12 @@ def choose(prepared: Prepared, pool: Pool) -> tuple[Survivor, ...]:
         hint = f"On it: journalctl -u etcd -n 50. If its data is surely not wanted, on it: {aside}. Then run this again."
         told = "; ".join(f"{each.host}: {each.told}" for each in survivors)
         raise PreflightError(f"etcd of {', '.join(mute)} does not tell how new its data is, and it may be the newest ({told})", hint=hint)
-    return survivors
+    return survivors, _done(asleep, empty) if asleep else ""
+
+
+def _done(started: Sequence[Host], stopped: Sequence[Host]) -> str:
+    begun, ended = (", ".join(host.name for host in hosts) for hosts in (started, stopped))
+    return f"Nothing was restored. To see what is there, etcd was started on {begun}" + (f" and stopped on {ended}, without data." if ended else ".")
 
 
 def _seen(host: Host, connection: Connection) -> tuple[int, bool]:

@@ -94,21 +94,21 @@ def unread(outcomes: Mapping[str, Outcome[Any]]) -> None:
         raise ConnectError("a restore needs every master of the inventory; nothing was changed", problems=problems, hint=hint)
 
 
-def unready(target: Restore, found: Mapping[str, Seen], checked: Checked) -> None:
+def unready(target: Restore, found: Mapping[str, Seen], sidecar: Snapshot | None) -> None:
     """PreflightError with all that masters lack."""
-    rows = [(each.host, what, hint) for each in found.values() for what, hint in words.refusals(target, each, checked.sidecar)]
+    rows = [(each.host, what, hint) for each in found.values() for what, hint in words.refusals(target, each, sidecar)]
     strange = sorted({flag for host in target.spec.masters for flag in host.extra_args.get("etcd", {}) if flag in ("data-dir", "wal-dir", "name")})
     rows += [("cluster.yml", f"extra_args of etcd set {flag}, which a restore does not follow", "Restore by hand with etcdutl.") for flag in strange]
     if rows:
         problems = [Problem(where=where, what=what, hint=hint) for where, what, hint in rows]
-        raise PreflightError("the masters are not ready for a restore; nothing was changed", problems=problems)
+        raise PreflightError("the masters are not ready for a restore; nothing was restored", problems=problems)
 
 
-def others_begun(found: Mapping[str, Seen]) -> None:
-    """PreflightError where a restore of something else was cut off behind its SWAP."""
+def others_begun(found: Mapping[str, Seen], *, hint: str) -> None:
+    """PreflightError where a restore of something else, or to other masters, was cut off behind its SWAP."""
     if others := {each.host: each.others for each in found.values() if each.others}:
         problems = [Problem(where=host, what=f"another restore was begun and not finished ({', '.join(ids)})") for host, ids in others.items()]
-        raise PreflightError("finish that one first; nothing was changed", problems=problems, hint="Or give it up: --replace keeps its data, too.")
+        raise PreflightError("finish that one first; nothing was changed", problems=problems, hint=hint)
 
 
 def explain(target: Restore, checked: Checked, *, quorum: bool, back: str = "") -> Iterator[str]:

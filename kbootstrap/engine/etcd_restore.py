@@ -62,11 +62,13 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """*old* says where each host's former data lies. *applied*: False when somebody said no, or when nothing was left to do."""
+    """*old* says where each host's former data lies. *applied*: False when somebody said no, or when nothing was left to do. *done*: what was
+    changed all the same, before the question."""
 
     restore: Restore
     applied: bool
     already: str = ""
+    done: str = ""
     results: tuple[Result, ...] = ()
     old: Mapping[str, str] = field(default_factory=dict)
 
@@ -88,7 +90,7 @@ def work(request: Request, prepared: Prepared, pool: Pool, checked: Checked, ask
     target = Restore(spec=prepared.spec, sha256=checked.sha256, size=checked.size)
     found = refuse.look(target, pool)
     goes_on = words.begun(found.values())
-    refuse.unready(target, found, checked)
+    refuse.unready(target, found, checked.sidecar)
     if not goes_on:
         quorum = refuse.quorum(prepared, pool)
         done = [each.done[-1] for each in found.values() if each.phase is Phase.DONE]
@@ -98,7 +100,7 @@ def work(request: Request, prepared: Prepared, pool: Pool, checked: Checked, ask
             hint = "All that was written since would be lost. If that is meant: --replace. A single member whose data is lost: invoke cluster.up."
             raise PreflightError("etcd has a quorum: there is nothing to recover; nothing was changed", hint=hint)
         if not asked.replace:
-            refuse.others_begun(found)
+            refuse.others_begun(found, hint="Or give it up: --replace keeps its data, too.")
         if not asked.confirm(tuple(refuse.explain(target, checked, quorum=quorum, back=back.name if back else ""))):
             return Outcome(restore=target, applied=False)
     else:
@@ -202,7 +204,10 @@ class _Restoring:
             if clock.monotonic_s() > end:
                 raise ApplyError(f"its keys cannot be counted: {stderr.strip()[-300:]}", host=host.name, hint=AGAIN)
             clock.pause(0.5)
-        found, side = words.counted(output.decode()), self.checked.sidecar
+        try:
+            found, side = words.counted(output.decode("utf-8", "replace")), self.checked.sidecar
+        except ValueError as error:
+            raise ApplyError(f"its keys cannot be counted: {error}", host=host.name, hint=AGAIN) from None
         if side is not None and not words.complete(found, side, alone=alone):
             what = f"revision {found.revision} and {found.keys} keys; the snapshot has {side.revision} (+ {words.BUMP}) and {side.keys}"
             raise VerifyError(what, host=host.name, hint="API servers are still stopped. invoke etcd.status")

@@ -78,7 +78,10 @@ def _confirm(name: str, *, yes: bool) -> Callable[[Sequence[str]], bool]:
         if yes:
             return True
         if not sys.stdin.isatty():
-            raise UsageError("this replaces all that etcd holds; nothing was changed", hint="Say --yes when there is no terminal to ask on.")
+            raise UsageError(
+                "this replaces all that etcd holds, and nobody is there to be asked; nothing was restored",
+                hint="Say --yes when there is no terminal to ask on.",
+            )
         return ask(f"Type the cluster's name ({name}) to go on: ") == name
 
     return asked
@@ -92,7 +95,7 @@ def _end(outcome: Outcome) -> None:
         say(f"This snapshot was restored on all masters at {outcome.already}, and etcd has a quorum: nothing to do. Again all the same: --replace")
         return
     if not outcome.applied:
-        say("Nothing was changed.")
+        say(outcome.done or "Nothing was changed.")
         raise Exit(code=CHANGES)
     for line in text.results(outcome.results):
         say(line)

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from kbootstrap.catalog import ports
-from kbootstrap.engine import etcd_recover, etcd_refuse
+from kbootstrap.engine import etcd_recover
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.errors import ConnectError, KbError, PreflightError
 from kbootstrap.model.desired import Desired
 from kbootstrap.model.host import Host
 from kbootstrap.model.pki import Pki
+from kbootstrap.model.snapshot import Snapshot
 from kbootstrap.plan import etcd_status as asking
 from kbootstrap.plan.etcd_recover import Survivor, ranked, silent
 from kbootstrap.remote.connection import Connection, Stream
 from kbootstrap.remote.pool import Pool
 from kbootstrap.render.env import Renderer
 from kbootstrap.rolebook.expand import World
-from kbootstrap.store import clock
+from kbootstrap.store import clock, snapshots
 from kbootstrap.store.folder import Folder
 from kbootstrap.store.state import State
 from kbootstrap.testing.builders import a_cluster
@@ -37,12 +39,9 @@ def a_host(name: str, *, db_bytes: int = 0, revision: int = 0, committed: int = 
     return FakeHost(host=name, scripts=[when("member/snap/db ] ||", Answer(stdout=said.encode()))], listening=answer if revision else {})
 
 
-def searched(hosts: Mapping[str, FakeHost], monkeypatch: pytest.MonkeyPatch, errors: Mapping[str, KbError] | None = None) -> tuple[Survivor, ...]:
-    for module, name in ((etcd_recover, "STILL_S"), (etcd_refuse, "BELIEVES_S")):
-        monkeypatch.setattr(module, name, 0.0)
-    monkeypatch.setattr(etcd_recover, "WAKING_S", 1.0)
+def a_site(hosts: Mapping[str, FakeHost], errors: Mapping[str, KbError] | None = None, root: Path = Path("inventory/lab")) -> tuple[Prepared, Pool]:
     world = World(spec=SPEC, pki=Pki(), renderer=Renderer(()), pod_ranges={}, binaries={}, images={})
-    folder, state, desired = Folder(root=Path("inventory/lab")), State(cluster_id="ours"), Desired(hosts={})
+    folder, state, desired = Folder(root=root), State(cluster_id="ours"), Desired(hosts={})
     prepared = Prepared(folder=folder, spec=SPEC, state=state, pki=Pki(), issued=(), world=world, desired=desired)
 
     def connect(host: Host) -> Connection:
@@ -50,8 +49,15 @@ def searched(hosts: Mapping[str, FakeHost], monkeypatch: pytest.MonkeyPatch, err
             raise errors[host.name]
         return hosts.get(host.name) or FakeHost(host=host.name, scripts=[when("member/snap/db ] ||", Answer(stdout=b"empty"))])
 
-    with Pool(SPEC.hosts, connect) as pool:
-        return etcd_recover.choose(prepared, pool)
+    return prepared, Pool(SPEC.hosts, connect)
+
+
+def searched(hosts: Mapping[str, FakeHost], monkeypatch: pytest.MonkeyPatch, errors: Mapping[str, KbError] | None = None) -> tuple[Survivor, ...]:
+    monkeypatch.setattr(etcd_recover, "STILL_S", 0.0)
+    monkeypatch.setattr(etcd_recover, "WAKING_S", 1.0)
+    prepared, pool = a_site(hosts, errors)
+    with pool:
+        return etcd_recover.choose(prepared, pool)[0]
 
 
 def test_one_that_rebooted_with_the_newest_data_wins_over_one_that_never_did(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,3 +106,34 @@ def test_a_log_that_is_still_replayed_is_waited_for(monkeypatch: pytest.MonkeyPa
     slow = Replaying(host="m2", scripts=a_host("m2", db_bytes=1).scripts)
     monkeypatch.setattr(clock, "pause", lambda seconds: None)
     assert searched({"m2": slow}, monkeypatch)[0].revision == 9
+
+
+def test_a_restore_to_other_addresses_that_was_cut_off_is_told_with_its_way_on_before_anything_is_touched(tmp_path: Path) -> None:
+    hosts = {name: a_host(name, db_bytes=1, revision=7, runs=False) for name in ("m1", "m2")}
+    hosts["m2"].scripts.insert(0, when("restore-*/old", Answer(stdout=b"other 0123456789ab\n")))
+    prepared, pool = a_site(hosts, root=tmp_path)
+    with pool:
+        with pytest.raises(PreflightError, match="nothing was changed") as refused:
+            etcd_recover.refuse_unready(prepared, pool)
+        assert refused.value.problems[0].where == "m2"
+        assert refused.value.hint == "With its snapshot, to today's masters: invoke etcd.restore SNAPSHOT --replace."
+        about = Snapshot(
+            cluster="lab", cluster_id="ours", etcd_cluster_id="", kubernetes="", etcd="", revision=7, keys=1, size=0, sha256="",
+            quorum=False, taken="then",
+        )  # fmt: skip
+        database = b"x" * 512
+        digest = hashlib.sha256(database).hexdigest()
+        snapshots.receive(prepared.folder.snapshots / "lab-1-7.db", [database], size=512, sha256=digest, about=about, seal=True)
+        with pytest.raises(PreflightError) as refused:
+            etcd_recover.refuse_unready(prepared, pool)
+    assert f"newest of a survivor is {prepared.folder.snapshots / 'lab-1-7.db'}, taken then" in refused.value.hint
+    assert not [program for host in hosts.values() for program in host.programs if program.startswith("systemctl")]
+
+
+def test_who_says_no_is_told_what_was_started_and_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(etcd_recover, "STILL_S", 0.0)
+    for runs, said in ((False, "etcd was started on m2 and stopped on m1, m3, m4, m5, without data."), (True, "")):
+        prepared, pool = a_site({"m2": a_host("m2", db_bytes=1, revision=7, runs=runs)})
+        with pool:
+            assert etcd_recover.choose(prepared, pool)[1].endswith(said)
+            assert bool(said) is not runs
