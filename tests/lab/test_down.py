@@ -10,14 +10,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from kbootstrap import lab as labs
 from kbootstrap.catalog import paths
+from kbootstrap.engine import role
 from kbootstrap.engine.down import down
 from kbootstrap.errors import ApplyError, PreflightError
-from tests.lab.conftest import Cluster
+from kbootstrap.store.role_folder import RoleFolder
+from tests.lab.conftest import Cluster, OwnHosts
 from tests.lab.whole_host import inside, same, settled
 
 Claim = Callable[[str], AbstractContextManager[str]]
@@ -147,3 +150,33 @@ def test_a_host_of_another_cluster_is_refused_and_one_that_is_off_is_an_error_at
     labs.boot(pair.lab.host("w1"))
     assert everything(pair, limit=("w1",))[0].startswith("w1: removed")
     assert everything(pair)[:2] == ["m1: nothing of ours was there", "w1: nothing of ours was there"]
+
+
+ROLE: Final = "name: motd\non: worker\nfiles: [{path: /etc/motd.mine, template: motd.j2}]\n"
+
+
+@pytest.mark.long(seconds=90)
+def test_a_worker_that_became_a_master_leaves_as_much_as_it_was_and_a_role_keeps_what_it_replaced(own_hosts: OwnHosts, tmp_path: Path) -> None:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates/motd.j2").write_text("ours\n")
+    with own_hosts("kbrise", masters=1, workers=2) as own:
+        w1 = own.lab.host("w1")
+        inside(w1, "echo theirs > /etc/motd.mine; mkdir -p /var/lib/etcd/lost+found\n")
+        (tmp_path / "role.yml").write_text(ROLE)
+        role.run(own.request(), RoleFolder(root=tmp_path))
+        for host in own.lab.hosts:
+            inside(host, f"rm -rf {paths.STATE} {paths.RUN}\n")
+        before = settled(own)
+        text = own.folder.cluster_yml.read_text()
+        own.up()
+        own.folder.cluster_yml.write_text(re.sub(r"\n  workers:(?=\n)", "", text))
+        own.up()
+        assert "member" in inside(w1, "ls /var/lib/etcd\n")
+        said = everything(own)
+        assert all(line.endswith("nothing of ours is left") for line in said[:3]), said
+        assert not any("holds what is not ours" in line for line in said), said
+        same(before, settled(own))
+        own.folder.cluster_yml.write_text(text)
+        (tmp_path / "role.yml").write_text(ROLE.partition("files")[0])
+        role.run(own.request(), RoleFolder(root=tmp_path))
+        assert inside(w1, "cat /etc/motd.mine\n") == "theirs\n"
