@@ -54,7 +54,8 @@ def rollback(seen: Versions, target: str, *, snapshot: str) -> tuple[Problem, ..
         return ()
     back = f'invoke cluster.down; kubernetes: "{target}" in cluster.yml; invoke cluster.up; invoke etcd.restore %s --replace'
     what = f"every API server runs {', '.join(servers)}: etcd may hold what {target} cannot read, so binaries alone cannot go back a minor"
-    told = "What was there before the upgrade comes back from its snapshot" if snapshot else f"No snapshot of {target} is recorded. From one of your own"
+    own = f"No snapshot of {target} is recorded. From one of your own"
+    told = "What was there before the upgrade comes back from its snapshot" if snapshot else own
     hint = f"{told}, and all written since is lost: {back % (snapshot or '<file>')}"
     return (Problem(where="cluster", what=what, hint=hint),)
 
