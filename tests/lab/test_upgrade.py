@@ -222,7 +222,7 @@ def drift_is_no_upgrade(cluster: Cluster) -> None:
     before = labs.execute(cluster.lab.host("m1"), ["sh", "-c", programs]).stdout
     assert before.startswith("done\n")
     assert "kube-apiserver" in before
-    labs.execute(cluster.lab.host("m1"), ["chmod", "0600", paths.unit("kubelet.service")])
+    labs.execute(cluster.lab.host("m1"), ["chmod", "0640", paths.unit("kubelet.service")])
     assert upgrade(cluster, PATCH).applied
     assert state.load(cluster.folder.state).rollout == kept
     assert sorted(cluster.folder.snapshots.iterdir()) == snapshots
