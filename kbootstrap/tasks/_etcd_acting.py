@@ -32,7 +32,7 @@ _HELP = {
     auto_shortflags=False,
     help=_HELP
     | {
-        "snapshot": "the file that etcd.snapshot wrote; its sidecar lies beside it",
+        "snapshot": "the file that etcd.snapshot wrote; its sidecar lies beside it (the word --snapshot may be left out)",
         "replace": "although etcd has a quorum: what it serves now is given up",
         "without_sidecar": "believe that a file without a sidecar is of this cluster",
     },

@@ -10,8 +10,8 @@ from invoke.tasks import task
 from kbootstrap.tasks._common import JSON_HELP, find_folder, reported, say
 from kbootstrap.tasks._node_asking import COMMON, DRAINING, TAKE_LOCK, agreed, wanted
 
-_NAMES = "the hosts: w1,w2"
-_OF_ONE = "the host"
+_NAMES = "the hosts: w1,w2 (the word --names may be left out)"
+_OF_ONE = "the host, one (the word --names may be left out)"
 
 
 @task(auto_shortflags=False, help={"names": _NAMES, **COMMON, **DRAINING, "json": JSON_HELP})
