@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kbootstrap.engine import node_drain
@@ -45,7 +45,7 @@ def drain(request: Request, asked: Asked) -> bool:
         with request.connect(known) as pool:
             found = [node_drain.look(known, pool, name) for name in names]
             node_drain.refuse(found, force=asked.force)
-            if not asked.confirm([describe(each, asked) for each in found]):
+            if not asked.confirm([*(describe(each, asked) for each in found), *_nowhere(known.spec, names)]):
                 return False
             try:
                 node_drain.drain(known, pool, request.listener, names, deadline_s=asked.deadline_s, force=asked.force)
@@ -53,6 +53,12 @@ def drain(request: Request, asked: Asked) -> bool:
                 error.hint = error.hint or f"They stay cordoned. Run it again, or take it back: invoke node.uncordon {','.join(names)}"
                 raise
     return True
+
+
+def _nowhere(spec: ClusterSpec, names: Sequence[str]) -> Iterator[str]:
+    """Budgets of what runs there, CoreDNS among it, then forbid the eviction of the last replica until the deadline."""
+    if spec.workers and not [host for host in spec.workers if host.name not in names]:
+        yield "no other worker takes their pods: they wait until one does, and those with a budget do not leave"
 
 
 def uncordon(request: Request, names: Sequence[str]) -> tuple[str, ...]:

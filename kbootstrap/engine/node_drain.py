@@ -11,7 +11,7 @@ from functools import partial
 
 from kbootstrap.engine import api, cluster
 from kbootstrap.engine.prepared import Prepared
-from kbootstrap.errors import ApplyError, CommandError, ConnectError, KbError, PreflightError, Problem
+from kbootstrap.errors import ApplyError, CommandError, ConnectError, KbError, PreflightError, Problem, counted
 from kbootstrap.model.events import Listener, Note, StageFinished, StageStarted
 from kbootstrap.model.host import Host
 from kbootstrap.plan import node_drain as words
@@ -109,7 +109,7 @@ def _empty(prepared: Prepared, pool: Pool, listener: Listener, found: Seen, dead
         if clock.monotonic_s() + AGAIN_S >= end or _FOR_GOOD in said or pool.stopping.is_set():
             return _told(prepared, pool, found.name, said)
         clock.pause(AGAIN_S)
-    listener(Note(host=found.name, text=f"drained: {len(found.leaving)} pods left"))
+    listener(Note(host=found.name, text=f"drained: {counted(len(found.leaving), 'pod')} left"))
     listener(StageFinished(stage=f"drain {found.name}", seconds=clock.monotonic_s() - began))
     return []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from kbootstrap.engine.certs_check import issued
 from kbootstrap.engine.contact import contact
 from kbootstrap.engine.node_asked import named
 from kbootstrap.engine.node_leave import Leaving, Wish
@@ -15,7 +16,7 @@ from kbootstrap.inventory.loading import read
 from kbootstrap.inventory.removing import without
 from kbootstrap.model.host import Host
 from kbootstrap.remote import hostkeys
-from kbootstrap.store import inventory_files
+from kbootstrap.store import inventory_files, operator_kubeconfig
 from kbootstrap.store.folder import Folder
 from kbootstrap.store.lock import hold
 
@@ -43,6 +44,7 @@ def remove(request: Request, wish: Wish) -> Iterator[str]:
                 return
             yield from leaving.all(found)
         yield from _cut(path, names)
+        _follow(leaving)
         yield from _credentials(found.dead, request.folder)
         yield "invoke cluster.up takes them out of the others' endpoints, routes and firewalls."
 
@@ -59,6 +61,12 @@ def _cut(path: Path, names: Collection[str]) -> Iterator[str]:
     yield from edit.diff(text, new, str(path))
 
 
+def _follow(leaving: Leaving) -> None:
+    """The operator's kubeconfig selects no master that is gone; ``cluster.up`` names one that comes again."""
+    if (path := leaving.request.folder.admin_conf).exists():
+        operator_kubeconfig.write(path, leaving.staying.spec, issued(leaving.request.folder))
+
+
 def replace_host(request: Request, wish: Wish) -> Iterator[str]:
     """As ``remove``, but the name keeps its place in cluster.yml, and its host key is forgotten: that of a new machine must be confirmed."""
     with hold(request.folder.root, wish.command):
@@ -73,6 +81,7 @@ def replace_host(request: Request, wish: Wish) -> Iterator[str]:
             if not wish.asked.confirm([*leaving.told(found), f"{name}: its host key is forgotten; that of the new machine must be confirmed"]):
                 return
             yield from leaving.all(found)
+        _follow(leaving)
         yield from _forget_key(request.folder, hosts[0])
         yield from _credentials(found.dead, request.folder)
         yield f"Next: start the new machine at {hosts[0].ssh.host} (or edit cluster.yml), then invoke inventory.trust, then invoke cluster.up."

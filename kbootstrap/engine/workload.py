@@ -18,7 +18,7 @@ from kbootstrap.engine import cluster, site
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.site import POD_PORT, SERVICE_PORT, Pod, Site
 from kbootstrap.engine.timing import stage
-from kbootstrap.errors import CommandError, KbError
+from kbootstrap.errors import CommandError, KbError, counted
 from kbootstrap.model.events import Listener, Note
 from kbootstrap.model.host import Host
 from kbootstrap.model.report import Result
@@ -228,7 +228,7 @@ def _logs(asking: Asking) -> Result:
         silent = sorted(host for host, pod in asking.site.pods.items() if f"/{pod.name}/" not in output)
         if silent:
             raise CommandError(f"no log of the pods on {', '.join(silent)}")
-        return f"the logs of {len(asking.site.pods)} pods, through the kubelets of {', '.join(sorted(asking.site.pods))}"
+        return f"the logs of {counted(len(asking.site.pods), 'pod')}, through the kubelets of {', '.join(sorted(asking.site.pods))}"
 
     hint = f"On {asking.host.name}: journalctl -u kube-apiserver -n 50; the kubelets' port is {ports.KUBELET.number}"
     return _result(asking, "logs", asking.host.name, question, hint)

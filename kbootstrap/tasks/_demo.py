@@ -68,7 +68,7 @@ def _ready_source(folder: Folder, spec: ClusterSpec, versions: dict[str, str], a
         except UnavailableError as error:
             if spec.artifacts.source is ArtifactSource.RELEASE or spec.artifacts.mirror:
                 return  # the fetch itself says what is missing
-            say(f"the official sites do not answer ({error}): building from Go modules, about ten minutes once")
+            say(f"the official sites do not answer ({error}): building from Go modules, 15 minutes on two cores, once")
     if spec.artifacts.source in (ArtifactSource.AUTO, ArtifactSource.GOMOD):
         gotool.require()
         machine.install(sorted({package for path, package in _BUILD.items() if not Path(path).exists()}), say)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from invoke.exceptions import Exit
 
 from kbootstrap.errors import UsageError
-from kbootstrap.tasks._common import CLUSTER_HELP, ask, say
+from kbootstrap.tasks._common import CLUSTER_HELP, ask, complain, say
 from kbootstrap.tasks.cluster import CHANGES, _list
 
 if TYPE_CHECKING:
@@ -43,13 +43,14 @@ class Agreed:
 
     def _asked(self) -> bool:
         if self._quiet or not sys.stdin.isatty():
-            raise UsageError("nothing was changed: there is nobody to ask", hint="Add --yes.")
+            complain("there is no terminal to ask on. Add --yes.")
+            return False
         return ask(f"{self._question} [y/N] ").lower() in ("y", "yes")
 
     def or_exit(self) -> None:
         """Exit with the code of changes that are still to be made, if it was refused."""
         if self._refused:
-            say("Nothing was changed.")
+            complain("Nothing was changed.")
             raise Exit(code=CHANGES)
 
 

@@ -48,7 +48,7 @@ def uncordon(_: Context, names: str, cluster: str = "", json: bool = False, ask_
     if json:
         say(encoder.dumps({"uncordoned": list(done)}, indent=1))
     else:
-        say(f"uncordoned: {', '.join(done)}" if done else "none of them was cordoned")
+        say(f"uncordoned: {', '.join(done)}" if done else f"{', '.join(asked.names)}: not cordoned, nothing to do")
 
 
 @task(

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from kbootstrap import kubeconfig
 from kbootstrap import lab as labs
 from kbootstrap.engine import etcd_status, node_remove
 from kbootstrap.engine.node_asked import Asked
@@ -92,6 +93,8 @@ def _replaced(cluster: Cluster, name: str) -> None:
     assert any("invoke inventory.trust" in line for line in said)
     assert cluster.folder.cluster_yml.read_text() == before
     assert name not in {each.name for each in etcd_status.status(cluster.request()).known}
+    selected = kubeconfig.parse(cluster.folder.admin_conf.read_text())["current-context"]
+    assert not str(selected).endswith(f"-{name}"), "the operator's kubectl asks a master that is there"
     labs.bare(cluster.lab.host(name))
     inside(cluster, name, _NEW_KEYS)
     with pytest.raises(ConnectError):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kbootstrap.catalog import paths
-from kbootstrap.engine import etcd_members, node_drain, node_remove
+from kbootstrap.engine import etcd_members, node_asked, node_drain, node_remove
 from kbootstrap.engine.node_asked import Asked, named
 from kbootstrap.engine.node_leave import Leaving, Wish
 from kbootstrap.engine.prepared import Prepared
@@ -104,6 +104,14 @@ def test_who_was_cordoned_before_keeps_the_one_who_did_it() -> None:
     assert node_drain.release(site.prepared, site.pool, silent, ["w1"]) == ()
     assert site.ran("m1", " patch ") == []
     assert node_drain.uncordon(site.prepared, site.pool, silent, ["w1"]) == ("w1",)
+
+
+def test_who_drains_the_last_worker_is_told_that_its_pods_have_nowhere_to_go() -> None:
+    spec = a_cluster(3, 2)
+    assert list(node_asked._nowhere(spec, ["w1"])) == []
+    (line,) = node_asked._nowhere(spec, ["w1", "w2", "m1"])
+    assert "no other worker takes their pods" in line
+    assert list(node_asked._nowhere(a_cluster(3, 0), ["m1"])) == [], "masters take pods there"
 
 
 def test_a_mark_of_a_killed_run_is_taken_back_or_taken_over() -> None:

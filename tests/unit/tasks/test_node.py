@@ -37,9 +37,14 @@ def test_a_command_line_as_a_wish() -> None:
 
 def test_without_a_terminal_nobody_agrees(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
-    with pytest.raises(UsageError, match="nothing was changed"):
-        agreed("Remove?", yes=False)(["m4: its node is deleted"])
-    assert "m4: its node is deleted" in capsys.readouterr().out
+    nobody = agreed("Remove?", yes=False)
+    assert not nobody(["m4: its node is deleted"])
+    with pytest.raises(Exit) as ended:
+        nobody.or_exit()
+    assert ended.value.code == CHANGES
+    said = capsys.readouterr()
+    assert said.out == "m4: its node is deleted\n"
+    assert said.err == "there is no terminal to ask on. Add --yes.\nNothing was changed.\n"
     yes = agreed("Remove?", yes=True, quiet=True)
     assert yes(["x"])
     yes.or_exit()
