@@ -46,9 +46,7 @@ def down(request: Request) -> Iterator[str]:
             _refuse_others(ledgers, known.state.cluster_id)
             ours = [host for host in wanted if host.name in ledgers]
             outcomes = pool.map(lambda host, connection: leave_host(request, connection, host, ledgers[host.name]), ours)
-        for name, outcome in outcomes.items():
-            if outcome.error is None:
-                yield f"{name}: {outcome.get()}"
+        yield from (f"{name}: {said}" for name, said in answered(outcomes).items())
         errors += failures(outcomes)
         if errors:
             problems = [error.problem for error in errors]
@@ -58,10 +56,7 @@ def down(request: Request) -> Iterator[str]:
 
 def _read(pool: Pool, hosts: Sequence[Host]) -> tuple[dict[str, Ledger], list[KbError]]:
     outcomes = pool.map(lambda host, connection: read_ledger(connection), hosts)
-    return (
-        answered(outcomes),
-        failures(outcomes),
-    )
+    return answered(outcomes), failures(outcomes)
 
 
 def read_ledger(connection: Connection) -> Ledger:

@@ -22,7 +22,7 @@ from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.push import Push
 from kbootstrap.engine.request import Request
 from kbootstrap.engine.timing import stage
-from kbootstrap.errors import ApplyError, PreflightError, Problem, VerifyError
+from kbootstrap.errors import ApplyError, PreflightError, VerifyError
 from kbootstrap.model.events import Note
 from kbootstrap.model.host import Host
 from kbootstrap.model.plan import Action
@@ -225,6 +225,6 @@ class _Restoring:
         self._step("OBJECTS", [leader], lambda host, connection: self._run(connection, "readable", texts.readable(host), STEP_S))
         results = [*health.settled(self.prepared, self.pool, names), *api.wait_ready(self.prepared, self.pool, None, names, patient=True)]
         if bad := [result for result in results if not result.ok and result.check == "etcd"]:
-            problems = [Problem(where=f"{r.check} {r.where}", what=r.detail, hint=r.hint) for r in bad]
+            problems = [result.problem for result in bad]
             raise VerifyError("etcd was restored and is not well", problems=problems, hint=AGAIN)
         return tuple(results)

@@ -20,7 +20,7 @@ from kbootstrap.plan.ledger import Ledger
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.lock import Owner
 from kbootstrap.remote.lock import hold as hold_host
-from kbootstrap.remote.pool import Pool, failures
+from kbootstrap.remote.pool import Pool, answered, failures
 from kbootstrap.store.lock import hold
 
 LOOK_S = 120.0
@@ -77,7 +77,7 @@ def remove(request: Request, confirm: Callable[[Sequence[Found]], bool]) -> Iter
             agreed = confirm(found)
             due = {each.host.name: each for each in found if each.something}
             done = pool.map(lambda host, c: _clean(request, c, due[host.name]), [each.host for each in due.values()]) if agreed else {}
-        yield from (f"{name}: {outcome.get()}" for name, outcome in done.items() if outcome.error is None)
+        yield from (f"{name}: {said}" for name, said in answered(done).items())
         errors += failures(done)
     if errors:
         problems = [error.problem for error in errors]
@@ -86,8 +86,7 @@ def remove(request: Request, confirm: Callable[[Sequence[Found]], bool]) -> Iter
 
 def _look(pool: Pool, hosts: Sequence[Host], cluster_id: str) -> tuple[list[Found], list[KbError]]:
     outcomes = pool.map(lambda host, connection: _found(connection, host, cluster_id), hosts)
-    read = [outcome.get() for outcome in outcomes.values() if outcome.error is None]
-    return read, failures(outcomes)
+    return list(answered(outcomes).values()), failures(outcomes)
 
 
 def _found(connection: Connection, host: Host, cluster_id: str) -> Found:

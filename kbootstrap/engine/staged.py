@@ -15,7 +15,7 @@ from kbootstrap.engine.certs_check import issued as issued_of
 from kbootstrap.engine.contact import contact
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
-from kbootstrap.errors import Problem, VerifyError, counted
+from kbootstrap.errors import VerifyError, counted
 from kbootstrap.model.events import Note
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.pki import Issued, Pki
@@ -49,19 +49,20 @@ class Brought:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staged:
-    """*pki* is on this machine's disk; *plan* is what the hosts lack of it, *observed* what they have."""
+    """*pki* is on this machine's disk, *prepared* what it wants of the hosts; *plan* is what they lack of it, *observed* what they have."""
 
     request: Request
     command: str
     known: Prepared
     pki: Pki
+    prepared: Prepared
     pool: Pool
     plan: Plan
     observed: Mapping[str, Observed]
 
     def unfinished(self, before: Pki | None) -> tuple[str, ...]:
         """The hosts that still have what *before* wanted, the PKI that the last change ended: it was killed, or they were off."""
-        return outdated(certs.wants(self.known, before).desired, certs.wants(self.known, self.pki).desired, self.observed) if before else ()
+        return outdated(certs.wants(self.known, before).desired, self.prepared.desired, self.observed) if before else ()
 
     def agreed(self, ahead: Sequence[Step], lines: Sequence[str]) -> bool:
         """Whether the user, who was shown *lines*, said yes to the plan of the first step. Nothing is written anywhere before."""
@@ -79,14 +80,14 @@ class Staged:
         found = certs.look(self.request, prepared, self.pool, again=True)
         results = certs.install(self.request, prepared, self.pool, found, command=self.command)
         if bad := [result for result in results if not result.ok]:
-            problems = [Problem(where=f"{r.check} {r.where}", what=r.detail, hint=r.hint) for r in bad]
+            problems = [result.problem for result in bad]
             raise VerifyError(f"{len(bad)} checks failed behind {step.title}", problems=problems, hint="Mend them; the same command then goes on.")
         return Brought(prepared=prepared, hosts=tuple(found.observed), results=results)
 
     def told(self, ahead: Sequence[Step], users: Sequence[str] = ()) -> Iterator[str]:
         """What each of the steps *ahead* changes: the first is compared with what lies on the hosts, the others with the one before.
         *users* lose their kubeconfigs with the last."""
-        before = certs.wants(self.known, self.pki)
+        before = self.prepared
         for number, step in enumerate(ahead, 1):
             after = certs.wants(self.known, step.pki)
             again = f", {counted(sum(1 for _ in self.plan.changes()), 'change')} of it not yet done" if number == 1 and not self.plan.empty else ""
@@ -116,4 +117,6 @@ def staged(request: Request, command: str) -> Iterator[Staged]:
         prepared = certs.wants(known, pki)
         with request.connect(prepared) as pool:
             found = certs.look(request, prepared, pool)
-            yield Staged(request=request, command=command, known=known, pki=pki, pool=pool, plan=found.plan, observed=found.observed)
+            yield Staged(
+                request=request, command=command, known=known, pki=pki, prepared=prepared, pool=pool, plan=found.plan, observed=found.observed
+            )

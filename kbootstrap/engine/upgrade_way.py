@@ -140,7 +140,7 @@ class Changing:
         names, live = list(found.observed), found.picture.live
         results = [] if self.way.begun else health.settled(prepared, self.pool, names)
         results += [] if self.way.begun else api.wait_ready(prepared, self.pool, live, names, patient=False)
-        problems = [Problem(where=f"{r.check} {r.where}", what=r.detail, hint=r.hint) for r in results if not r.ok]
+        problems = [result.problem for result in results if not result.ok]
         if problems:
             raise PreflightError("the cluster is not well, and another version would not mend it; nothing was changed", problems=problems)
         drained = [turn.host for wave in found.waves for turn in wave.turns if turn.drains]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kbootstrap.errors import Problem
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
@@ -14,6 +16,11 @@ class Result:
     ok: bool
     detail: str
     hint: str = ""
+
+    @property
+    def problem(self) -> Problem:
+        """A check that failed, as one of an error's problems."""
+        return Problem(where=f"{self.check} {self.where}", what=self.detail, hint=self.hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

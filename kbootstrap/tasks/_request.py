@@ -90,7 +90,7 @@ def show(outcome: Outcome, folder: Folder, *, as_json: bool, every: bool = False
 def refuse_failed(results: Sequence[Result], *, told: bool = True) -> None:
     """VerifyError if a check failed; *told*: each has had its line already."""
     if bad := [result for result in results if not result.ok]:
-        problems = [Problem(where=f"{r.check} {r.where}", what=r.detail, hint=r.hint) for r in bad]
+        problems = [result.problem for result in bad]
         error = VerifyError(f"{len(bad)} of {len(results)} checks failed", problems=() if told else problems, hint="invoke cluster.status")
         error.about = tuple(problems)
         raise error

@@ -58,7 +58,14 @@ def test_the_old_key_is_not_dropped_while_a_value_has_it() -> None:
     dropped = steps(PKI)[-1].pki
     rotating = secrets_rotate._Rotating(
         staged=Staged(
-            request=cast(Request, None), command="", known=KNOWN, pki=PKI, pool=a_pool(Answer(stdout=SAID)), plan=Plan(stages=()), observed={}
+            request=cast(Request, None),
+            command="",
+            known=KNOWN,
+            pki=PKI,
+            prepared=KNOWN,
+            pool=a_pool(Answer(stdout=SAID)),
+            plan=Plan(stages=()),
+            observed={},
         )
     )
     with pytest.raises(VerifyError, match="default/a"):
