@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from kbootstrap.catalog import paths
 from kbootstrap.model.report import Cause
 from kbootstrap.plan.cause_rows import ROWS, Row
 
@@ -31,11 +30,17 @@ def named(host: str, unit: str, state: Mapping[str, str], words: Sequence[str]) 
                     return _cause(row, match, host, unit, line)
     if name := _EXIT.get(state.get("Result", "")) or _STATUS.get(state.get("ExecMainStatus", "")):
         row = next(row for row in ROWS if row.id == name)
-        program = f"{paths.BIN}/{unit.removesuffix('.service')}"
+        program = _program(state.get("ExecStart", ""))
         return Cause(id=name, what=row.what.format(file=program), hint=row.hint.format(host=host, unit=unit, file=program))
     if state.get("ActiveState") == "inactive" and state.get("Result") == "success":
         return Cause(id="stopped", what="somebody stopped it", hint=f"On {host}: systemctl start {unit}")
     return None
+
+
+def _program(exec_start: str) -> str:
+    """What systemd was to run, as it shows ExecStart: ``{ path=/usr/local/bin/etcd ; argv[]=… }``; a drop-in may name another than ours."""
+    found = re.search(r"\bpath=(\S+) ;", exec_start)
+    return found[1] if found else "that its ExecStart= names"
 
 
 def _cause(row: Row, match: re.Match[str], host: str, unit: str, line: str) -> Cause:

@@ -32,7 +32,7 @@ df -P -- / /var /var/lib /var/log {etcd} /var/lib/containerd 2>/dev/null | awk '
 # The version is asked of the very file that runs: a newer one may lie in its place already.
 _UNITS = """\
 read -r now rest </proc/uptime; echo "now $now"
-systemctl show -p Id,LoadState,ActiveState,SubState,Result,ExecMainStatus,NRestarts,StateChangeTimestampMonotonic -- {units}
+systemctl show -p Id,LoadState,ActiveState,SubState,Result,ExecStart,ExecMainStatus,NRestarts,StateChangeTimestampMonotonic -- {units}
 for u in {versioned}; do
   p=$(systemctl show -p MainPID --value -- "$u")
   [ "${{p:-0}}" = 0 ] || {{ v=$(timeout 5 "/proc/$p/exe" --version 2>/dev/null | head -n 1); echo "version $u $v"; }} &

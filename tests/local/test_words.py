@@ -16,6 +16,7 @@ systemctl() {
 journalctl() { echo "asked $*"; }
 timeout() { shift; "$@"; }
 """
+KUBELET = "UNIT=kubelet.service + _SYSTEMD_UNIT=kubelet.service + COREDUMP_UNIT=kubelet.service"
 UNITS = ("etcd.service", "kubelet.service", "kube-proxy.service")
 
 
@@ -29,13 +30,13 @@ def asked(text: str) -> dict[str, tuple[str, ...]]:
 def test_who_runs_well_is_not_asked() -> None:
     found = asked(words.probe(UNITS))
     assert list(found) == ["kubelet.service", "kube-proxy.service"]
-    assert found["kubelet.service"] == ("asked -n 300 --no-pager -o cat -u kubelet.service",)
+    assert found["kubelet.service"] == (f"asked -n 300 --no-pager -o cat {KUBELET}",)
 
 
 def test_of_all_who_run_only_since_they_began() -> None:
     found = asked(words.probe(UNITS, every=True, times=True))
     assert found["etcd.service"] == ("asked -n 300 --no-pager -o short-iso _SYSTEMD_INVOCATION_ID=aaa + INVOCATION_ID=aaa",)
-    assert found["kubelet.service"] == ("asked -n 300 --no-pager -o short-iso -u kubelet.service",)
+    assert found["kubelet.service"] == (f"asked -n 300 --no-pager -o short-iso {KUBELET}",)
 
 
 def test_without_units_nothing_is_asked() -> None:

@@ -102,6 +102,19 @@ def test_systemd_alone_may_know(state: dict[str, str], name: str, hint: str) -> 
     assert hint in cause.hint
 
 
+@pytest.mark.parametrize(
+    ("shown", "told"),
+    [
+        ("{ path=/opt/gone ; argv[]=/opt/gone --config=path=/x ; ignore_errors=no ; status=203 }", "its program /opt/gone is missing"),
+        ("", "its program that its ExecStart= names is missing"),
+    ],
+)
+def test_the_program_that_is_missing_is_the_one_that_systemd_was_to_run(shown: str, told: str) -> None:
+    cause = named("w1", "kubelet.service", {"ExecMainStatus": "203", "ExecStart": shown}, [])
+    assert cause is not None
+    assert cause.what == told
+
+
 def test_what_nobody_knows_has_no_cause_and_its_gravest_lines_stand_out() -> None:
     words = ["I1121 starting", "E1121 it went wrong", "bye"]
     assert named("w1", "kubelet.service", {"ActiveState": "failed", "Result": "exit-code"}, words) is None
