@@ -25,7 +25,8 @@ TEMPLATE: Final = "verify/testserver.yaml.j2"
 IMAGE: Final = "testserver"
 POD_PORT: Final = 8080
 SERVICE_PORT: Final = 80
-START_S: Final = 60  # the image lies on the host; a pod takes about two seconds
+START_S: Final = 120  # a pod takes about two seconds; after an outage of all API servers kube-scheduler may list again only after 60 (client-go's
+# reflector waits up to 30 s and as much jitter), and its lease must run out after that, 15: 67 s were seen, by its journal
 LEFTOVER: Final = timedelta(minutes=10)  # no check lasts as long: what is older was left by one that was killed
 
 
@@ -168,5 +169,6 @@ def _why(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]]) -> str:
     mine = [e for e in events if e["type"] == "Warning" and e["involvedObject"].get("name") == pod["metadata"]["name"]]
     reasons += sorted(mine, key=lambda e: e.get("lastTimestamp") or e.get("eventTime") or "")[-1:]
     reasons += [c for c in pod["status"].get("conditions", []) if c["status"] == "False" and c.get("message")]
-    best = reasons[0] if reasons else {"reason": pod["status"].get("phase", "Pending"), "message": f"not ready within {START_S} s"}
+    late = "not ready" if pod["spec"].get("nodeName") else "kube-scheduler has not placed it"
+    best = reasons[0] if reasons else {"reason": pod["status"].get("phase", "Pending"), "message": f"{late} within {START_S} s"}
     return f"{best.get('reason', '')}: {best['message']}"[:400]

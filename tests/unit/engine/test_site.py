@@ -93,7 +93,8 @@ def test_a_host_without_a_pod_is_named() -> None:
         (a_pod("other", "w1", scheduled=False, ready=False,
                conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "too many pods"}]),
          "Unschedulable: too many pods"),
-        (a_pod("other", "w1", ready=False, phase="Running"), "Running: not ready within 60 s"),
+        (a_pod("other", "w1", ready=False, phase="Running"), f"Running: not ready within {site.START_S} s"),
+        (a_pod("other", "w1", scheduled=False, ready=False), f"Pending: kube-scheduler has not placed it within {site.START_S} s"),
     ],
 )  # fmt: skip
 def test_why_a_pod_is_not_ready(pod: dict[str, Any], why: str) -> None:
