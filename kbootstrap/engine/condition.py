@@ -14,7 +14,7 @@ from kbootstrap.model.cluster import ClusterSpec
 from kbootstrap.model.facts import Observed
 from kbootstrap.model.host import Host
 from kbootstrap.plan import condition, facts, survey
-from kbootstrap.remote import fuse
+from kbootstrap.remote import fuse, lock
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool, answered, failed
 from kbootstrap.resources import KINDS
@@ -35,6 +35,12 @@ class Answer:
 
     def text(self, section: str) -> str:
         return self.sections.get(section, (1, ""))[1]
+
+    @property
+    def run(self) -> str:
+        """Another run that is at work on this host, in its own words; "" where there is none."""
+        owner = lock.holder(self.text("lock").encode())
+        return "" if owner is None or owner.is_me else str(owner)
 
     def observed(self, host: str) -> Observed:
         """What of it the checks of the preflight judge."""
@@ -84,7 +90,7 @@ def _wanted(spec: ClusterSpec, host: Host, defined: Mapping[str, RoleDef]) -> di
 
 def _read(connection: Connection, spec: ClusterSpec, host: Host, wanted: Wanted) -> Answer:
     versioned = tuple(unit for unit, version in wanted.items() if version)
-    asked = condition.sections(host, tuple(wanted), versioned, survey=survey.living(spec, host))
+    asked = [*condition.sections(host, tuple(wanted), versioned, survey=survey.living(spec, host)), ("lock", lock.probe())]
     found, first_s = dict[str, tuple[int, str]](), 0.0
     marker = entropy.marker()
     began, epoch_s = clock.monotonic_s(), clock.epoch_s()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from kbootstrap.engine.condition import Answer, Look, look
 from kbootstrap.engine.contact import contact
@@ -61,8 +61,19 @@ def assemble(known: Prepared, seen: Look, observed: Mapping[str, Observed], unre
         members=members,
         apis=tuple(_api(name, seen.answers) for name in masters),
         nodes=_nodes(known.spec, [seen.answers[name] for name in masters if name in seen.answers]),
-        troubles=(*troubles(context, hosts, members), *strange, *unreached),
+        troubles=(*_at_work(seen.answers), *troubles(context, hosts, members), *strange, *unreached),
     )
+
+
+def _at_work(answers: Mapping[str, Answer]) -> Iterator[Trouble]:
+    """A host that another run holds may be as it is for a moment only."""
+    runs = dict[str, list[str]]()
+    for name, answer in answers.items():
+        if answer.run:
+            runs.setdefault(answer.run, []).append(name)
+    for run, names in runs.items():
+        hint = "What is not well there may be its doing: invoke cluster.status once it has ended."
+        yield Trouble(id="at-work", where=", ".join(names), what=f"another run is at work: {run}", hint=hint, warning=True)
 
 
 def _ledgers(observed: Mapping[str, Observed]) -> tuple[dict[str, Ledger], dict[str, KbError]]:
@@ -91,7 +102,7 @@ def _host(host: Host, seen: Look, observed: Mapping[str, Observed]) -> HostState
         clock_s=round(said.clock_s, 1),
         certificate=condition.certificate(answer.text("certificates"), clock.now()),
         disks=disks,
-        units=condition.units(host.name, answer.text("units"), seen.wanted[host.name], words.parse(answer.text("words"))),
+        units=condition.units(host.name, answer.text("units"), seen.wanted[host.name], words.parse(answer.text("words")), run=answer.run),
     )
 
 

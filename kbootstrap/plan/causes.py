@@ -14,6 +14,8 @@ from typing import Final
 from kbootstrap.model.report import Cause
 from kbootstrap.plan.cause_rows import ROWS, Row
 
+HALTED: Final = ("stopped", "not-started")
+"""The causes of who stands still without a fault of its own."""
 _EXIT: Final = {"oom-kill": "oom"}
 _STATUS: Final = {"203": "missing", "217": "user", "243": "credential", "137": "oom"}
 
@@ -22,6 +24,8 @@ def named(host: str, unit: str, state: Mapping[str, str], words: Sequence[str]) 
     """Why *unit* of *host* does not run: *state* as ``systemctl show`` tells, *words* its last lines, oldest first. None where nothing is known."""
     if state.get("LoadState") == "masked":
         return Cause(id="masked", what="it is masked", hint="invoke cluster.up puts its unit file back")
+    if state.get("ActiveState") == "inactive" and state.get("Result") == "success":
+        return _halted(host, unit, state)
     for symptoms in (False, True):
         rows = [row for row in ROWS if row.symptom is symptoms]
         for line in reversed(words):
@@ -32,9 +36,14 @@ def named(host: str, unit: str, state: Mapping[str, str], words: Sequence[str]) 
         row = next(row for row in ROWS if row.id == name)
         program = _program(state.get("ExecStart", ""))
         return Cause(id=name, what=row.what.format(file=program), hint=row.hint.format(host=host, unit=unit, file=program))
-    if state.get("ActiveState") == "inactive" and state.get("Result") == "success":
-        return Cause(id="stopped", what="somebody stopped it", hint=f"On {host}: systemctl start {unit}")
     return None
+
+
+def _halted(host: str, unit: str, state: Mapping[str, str]) -> Cause:
+    """It stands still in peace: whatever its last lines complain of was not its end."""
+    if not int(state.get("StateChangeTimestampMonotonic") or 0):
+        return Cause(id="not-started", what="it was not started since the boot", hint="invoke cluster.up")
+    return Cause(id="stopped", what="somebody stopped it", hint=f"On {host}: systemctl start {unit}")
 
 
 def _program(exec_start: str) -> str:

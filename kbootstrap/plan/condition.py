@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
@@ -79,8 +79,12 @@ def machine(output: str) -> tuple[float, dict[str, int]]:
     return up_s, disks
 
 
-def units(host: str, output: str, wanted: Mapping[str, str], said: Mapping[str, Sequence[str]] = MappingProxyType({})) -> tuple[Unit, ...]:
-    """The units of *wanted* (name → version, "" where none is compared), as they are; *said*: last words of those that do not run."""
+Said = Mapping[str, Sequence[str]]
+
+
+def units(host: str, output: str, wanted: Mapping[str, str], said: Said = MappingProxyType({}), *, run: str = "") -> tuple[Unit, ...]:
+    """The units of *wanted* (name → version, "" where none is compared), as they are; *said*: last words of those that do not run; *run*: who
+    is at work on the host and may have stopped one."""
     head, _, rest = output.partition("\n")
     uptime_s = float(head.removeprefix("now ") or 0)
     versions = dict(_version(line) for line in rest.splitlines() if line.startswith("version "))
@@ -90,15 +94,23 @@ def units(host: str, output: str, wanted: Mapping[str, str], said: Mapping[str, 
         shown[pairs.get("Id", "")] = pairs
     found = [_unit(host, shown.get(name, {}), uptime_s, program=(versions.get(name, ""), version), name=name) for name, version in wanted.items()]
     explained = [u if u.active or u.state == "absent" else _explained(u, shown[u.name], said.get(u.name, ())) for u in found]
-    return tuple(_bound(explained))
+    return tuple(_bound(_halted(unit, run) for unit in explained))
+
+
+def _halted(unit: Unit, run: str) -> Unit:
+    """One without a fault of its own stands still for the run that is at work."""
+    if not run or unit.cause is None or unit.cause.id not in causes.HALTED:
+        return unit
+    return replace(unit, cause=Cause(id="at-work", what="a run is at work on its host", hint="invoke cluster.status once that has ended"))
 
 
 def _explained(unit: Unit, state: Mapping[str, str], said: Sequence[str]) -> Unit:
     return replace(unit, cause=causes.named(unit.host, unit.name, state, said))
 
 
-def _bound(found: Sequence[Unit]) -> Iterator[Unit]:
+def _bound(explained: Iterable[Unit]) -> Iterator[Unit]:
     """What is bound to another unit stops and starts with it."""
+    found = list(explained)
     down = {unit.name: unit for unit in found if not unit.active}
     for unit in found:
         other = down.get(_BOUND.get(unit.name, ""))

@@ -44,6 +44,12 @@ cat >/dev/null 9>&-
 rm -f {owner}
 """
 
+_PROBE: Final = """\
+if [ -r {owner} ] && read -r holder rest <{owner} && ls -l "/proc/$holder/fd" 2>/dev/null | grep -qF -- "-> {lock}"; then
+    printf '%s %s\\n' "$holder" "$rest"
+fi
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
@@ -53,6 +59,11 @@ class Owner:
     pid: int
     since: str
     command: str
+
+    @property
+    def is_me(self) -> bool:
+        """Whether it is this very process."""
+        return (self.who, self.pid) == (Owner.here("").who, os.getpid())
 
     @classmethod
     def here(cls, command: str) -> Owner:
@@ -137,7 +148,7 @@ def hold(connection: Connection, owner: Owner, *, take: bool = False) -> HostLoc
     if finished.exit_code != 75:
         raise LockError(f"the lock cannot be taken: {finished.stderr.strip() or f'exit {finished.exit_code}'}", host=connection.host)
     raise LockError(
-        f"another run works on this host: {_holder(said)}",
+        f"another run works on this host: {holder(said) or 'it did not say who it is'}",
         hint="Wait for it; if it is surely dead, run again with --take-lock.",
         host=connection.host,
     )
@@ -149,8 +160,14 @@ def _until(done: threading.Event) -> Iterator[bytes]:
     yield b""
 
 
-def _holder(line: bytes) -> str:
+def probe() -> str:
+    """sh text that prints who holds the lock, for ``holder``. It does not try the lock: that could turn away a run that comes just then."""
+    return _PROBE.format(owner=OWNER, lock=LOCK)
+
+
+def holder(line: bytes) -> Owner | None:
+    """Of a line «process on the host, JSON»; None where it says nobody."""
     try:
-        return str(Owner(**json.loads(line.partition(b" ")[2])))
+        return Owner(**json.loads(line.partition(b" ")[2]))
     except (ValueError, TypeError):
-        return "it did not say who it is"
+        return None

@@ -56,6 +56,24 @@ def test_the_second_is_told_who_holds_it(connections: list[Connection]) -> None:
     assert "--take-lock" in caught.value.hint
 
 
+def asked(connection: Connection) -> Owner | None:
+    running = connection.run(lock.probe())
+    said = b"".join(running.lines())
+    assert running.finish().exit_code == 0
+    return lock.holder(said)
+
+
+def test_who_only_asks_is_told_who_holds_it_and_holds_nobody_up(connections: list[Connection], tmp_path: Path) -> None:
+    assert asked(connections[1]) is None
+    with hold(connections[0], ME) as held:
+        assert asked(connections[1]) == ME
+        held.check()
+        kept = (tmp_path / "lock.owner").read_text()
+    assert asked(connections[1]) is None
+    (tmp_path / "lock.owner").write_text(kept)  # as a host that lost its power leaves it
+    assert asked(connections[1]) is None
+
+
 def test_released_and_taken_again(connections: list[Connection], tmp_path: Path) -> None:
     for connection in [*connections, *connections]:
         with hold(connection, ME):

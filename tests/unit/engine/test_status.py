@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from kbootstrap.model.status import Status, span
 from kbootstrap.pki import issue, rotate
 from kbootstrap.pki.profiles import CAS, PLACES, profiles
 from kbootstrap.plan import condition
+from kbootstrap.remote import lock
 from kbootstrap.remote.connection import Connection
 from kbootstrap.remote.pool import Pool
 from kbootstrap.report.status import lines
@@ -366,3 +368,20 @@ def test_a_port_that_is_listened_at_and_not_reached_is_named_with_those_who_do_n
     assert [(each.where, each.what) for each in reach] == [
         ("m1", "does not answer m2, m3, w1 at tcp 6443 (Kubernetes API), where it listens: connection refused")
     ]
+
+
+def test_what_stands_still_while_another_run_is_at_work_may_be_its_doing(look: Look) -> None:
+    other = lock.Owner(who="ann@desk", pid=4242, since="2026-01-02T03:04:05+00:00", command="cluster.up")
+    held = (0, f"77 {json.dumps(asdict(other))}\n".encode())
+    idle = {"kubelet": unit("kubelet", active="inactive", sub="dead", changed_s=0.0), "kube_proxy": unit("kube-proxy", active="inactive", sub="dead")}
+    found = look(m1={"lock": held}, w1={"lock": held, "units": (0, units("w1", **idle))})
+    assert [(each.where, each.what, each.warning) for each in found.troubles] == [("m1, w1", f"another run is at work: {other}", True)]
+    assert [line for line in bad(found) if line.startswith("w1 inactive")] == [
+        "w1 inactive dead, 3 restarts: a run is at work on its host  → invoke cluster.status once that has ended",
+        "w1 inactive dead for 2 h, 3 restarts: a run is at work on its host  → invoke cluster.status once that has ended",
+    ]
+
+
+def test_a_run_does_not_take_itself_for_another(look: Look) -> None:
+    mine = f"77 {json.dumps(asdict(lock.Owner.here('cluster.up')))}\n".encode()
+    assert look(m1={"lock": (0, mine)}).troubles == ()

@@ -90,7 +90,12 @@ def test_the_newest_line_decides() -> None:
     ("state", "name", "hint"),
     [
         ({"LoadState": "masked"}, "masked", "invoke cluster.up"),
-        ({"ActiveState": "inactive", "Result": "success"}, "stopped", "On w1: systemctl start kubelet.service"),
+        (
+            {"ActiveState": "inactive", "Result": "success", "StateChangeTimestampMonotonic": "12345"},
+            "stopped",
+            "On w1: systemctl start kubelet.service",
+        ),
+        ({"ActiveState": "inactive", "Result": "success", "StateChangeTimestampMonotonic": "0"}, "not-started", "invoke cluster.up"),
         ({"ActiveState": "failed", "Result": "exit-code", "ExecMainStatus": "203"}, "missing", "invoke cluster.up"),
         ({"ActiveState": "failed", "Result": "oom-kill"}, "oom", "free -m"),
     ],
@@ -100,6 +105,11 @@ def test_systemd_alone_may_know(state: dict[str, str], name: str, hint: str) -> 
     assert cause is not None
     assert cause.id == name
     assert hint in cause.hint
+
+
+def test_who_was_stopped_in_peace_did_not_end_for_what_its_last_lines_complain_of() -> None:
+    state = {"ActiveState": "inactive", "Result": "success", "StateChangeTimestampMonotonic": "12345"}
+    assert getattr(named("w1", "kubelet.service", state, ["Error: unknown flag: --x"]), "id", "") == "stopped"
 
 
 @pytest.mark.parametrize(
