@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as encoder
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from kbootstrap.errors import VerifyError
 from kbootstrap.tasks._common import CLUSTER_HELP, JSON_HELP, find_folder, reported, say
 from kbootstrap.tasks._etcd_acting import alarms, defrag, recover, restore
 
-__all__ = ("alarms", "defrag", "recover", "restore", "snapshot", "status")
+__all__ = ("alarms", "defrag", "recover", "restore", "snapshot", "status", "timer")
 _WAY_IN = {"ask_sudo_password": "ask for sudo's password", "sudo_password_fd": "read sudo's password from this file descriptor"}
 
 
@@ -61,3 +62,24 @@ def snapshot(
     )
     for path in taken.removed:
         say(f"removed {path}")
+
+
+@task(
+    auto_shortflags=False,
+    help={
+        "cluster": CLUSTER_HELP,
+        "at": "when, as systemd.time(7) has it (default: every night at 03:10)",
+        "keep": "how many snapshots of this cluster are kept; 0 keeps all",
+        "to": "the folder to put them into; by default inventory/<cluster>/snapshots",
+    },
+)
+@reported
+def timer(_: Context, cluster: str = "", at: str = "", keep: int = 14, to: str = "") -> None:
+    """Write the systemd units by which this machine takes a snapshot every night, and say how to enable them. Asks no host."""
+    from kbootstrap.engine import etcd_timer
+
+    units = etcd_timer.write(find_folder(cluster), at=at or etcd_timer.AT, keep=keep, to=Path(to) if to else None)
+    say(f"{units.service}\n{units.timer}")
+    say(f"Enable them:  sudo systemctl link {shlex.quote(str(units.service))} && sudo systemctl enable --now {shlex.quote(str(units.timer))}")
+    say(f"Try one now:  sudo systemctl start {units.service.name} && journalctl -u {units.service.name} -n 5")
+    say("It runs unasked: the key to the masters has no passphrase then, and sudo there asks for no password.")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +15,7 @@ import pytest
 
 from kbootstrap import inventory
 from kbootstrap.catalog import paths
-from kbootstrap.engine import etcd_care, etcd_recover, etcd_restore, etcd_snapshot, etcd_status
+from kbootstrap.engine import etcd_care, etcd_recover, etcd_restore, etcd_snapshot, etcd_status, etcd_timer
 from kbootstrap.engine.etcd_restore import Asked
 from kbootstrap.engine.etcd_snapshot import Taken
 from kbootstrap.errors import PreflightError
@@ -65,6 +68,23 @@ def test_a_snapshot_is_whole_and_leaves_nothing_behind(cluster: Cluster, tmp_pat
     second = etcd_snapshot.snapshot(cluster.request(), to=tmp_path, keep=1)
     assert second.removed == (taken.path,)
     assert sorted(tmp_path.iterdir()) == [second.path.with_suffix(".db"), second.path.with_suffix(".json")]
+
+
+def test_the_units_of_the_timer_say_a_command_that_takes_one_without_anybody_there(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(cluster.folder.root.parents[1])
+    until(cluster, whole)
+    units = etcd_timer.write(cluster.folder, to=tmp_path)
+    said = dict(line.split("=", 1) for line in units.service.read_text().splitlines() if "=" in line)
+    environment = {"HOME": os.environ["HOME"], "USER": said["User"], "PATH": "/usr/sbin:/usr/bin", "PYTHONPATH": str(Path(__file__).parents[2])}
+    argv = shlex.split(said["ExecStart"])
+    done = subprocess.run(
+        argv, cwd=said["WorkingDirectory"], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    (taken,) = tmp_path.glob("*.db")
+    assert snapshots.check(taken).sidecar is not None
 
 
 @pytest.fixture(scope="module")

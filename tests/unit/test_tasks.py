@@ -45,7 +45,7 @@ WANTED = {
     },
     "cluster": {"down", "plan", "rollback", "status", "up", "upgrade", "verify"},
     "demo": {"down", "up"},
-    "etcd": {"alarms", "defrag", "recover", "restore", "snapshot", "status"},
+    "etcd": {"alarms", "defrag", "recover", "restore", "snapshot", "status", "timer"},
     "firewall": {"apply", "plan", "remove", "show"},
     "inventory": {"check", "from_ansible", "from_vagrant", "new", "schema", "show", "trust"},
     "kubeconfig": {"admin", "check", "install", "merge", "remove", "user", "write"},

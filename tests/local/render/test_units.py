@@ -42,7 +42,7 @@ def _verify(root: Path, units: dict[str, str]) -> str:
 
 def _units(endpoint: str) -> dict[str, str]:
     ours = (str(path.relative_to(TEMPLATES)) for path in sorted(TEMPLATES.rglob("*.service.j2")))
-    wanted = [name for name in ours if not name.startswith("endpoint-") or name.startswith(endpoint)]
+    wanted = [name for name in ours if name.startswith(endpoint) or not name.startswith(("endpoint-", "operator/"))]
     names = [Path(name).name.removesuffix(".j2") for name in wanted]
     return {
         name: M1.text(template, Inputs(unit=name, files=("/etc/a", "/etc/b"), binaries=("/usr/local/bin/x",)))
