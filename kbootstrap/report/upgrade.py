@@ -37,7 +37,8 @@ class Rollout:
 
     def lines(self) -> Iterator[str]:
         """As a person reads it before saying yes."""
-        yield f"Kubernetes {self.origin} → {self.target}" + (f"; {' and '.join(self.stays)} stay" if self.stays else "")
+        stays = f"; {' and '.join(self.stays)} {'stay' if len(self.stays) > 1 else 'stays'}" if self.stays else ""
+        yield self._same() if self.origin == self.target else f"Kubernetes {self.origin} → {self.target}{stays}"
         width = max((len(row.host) for step in self.steps for row in step.rows), default=0)
         for number, step in enumerate(self.steps, 1):
             yield f"{number:>2}  {step.name}" + (f": {step.reason}" if step.reason else "")
@@ -45,6 +46,10 @@ class Rollout:
                 yield f"      {row.host:<{width}}  {'drained; ' if row.drained else ''}{', '.join(row.moves)}"
         for warning in self.warnings:
             yield f" !  {warning}"
+
+    def _same(self) -> str:
+        runs = f"The API servers run Kubernetes {self.target} already"
+        return f"{runs}. What else differs, host by host (invoke cluster.up does it without draining):" if self.steps else f"{runs}."
 
     def data(self) -> dict[str, Any]:
         """As plain data."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -129,9 +130,15 @@ def test_the_way_is_shown_in_its_order() -> None:
         origin="1.35.4", target="1.36.1", steps=(Step(name="NODES", reason="one by one", rows=rows),), stays=("etcd 3.6.14",), warnings=("x",)
     )
     assert list(shown.lines()) == [
-        "Kubernetes 1.35.4 → 1.36.1; etcd 3.6.14 stay",
+        "Kubernetes 1.35.4 → 1.36.1; etcd 3.6.14 stays",
         " 1  NODES: one by one",
         "      m1  drained; kubelet 1.35.4 → 1.36.1, 2 other changes",
         "      w1  1 other change",
         " !  x",
     ]
+    same = replace(shown, origin="1.36.1")
+    assert list(same.lines())[:2] == [
+        "The API servers run Kubernetes 1.36.1 already. What else differs, host by host (invoke cluster.up does it without draining):",
+        " 1  NODES: one by one",
+    ]
+    assert list(replace(same, steps=(), warnings=()).lines()) == ["The API servers run Kubernetes 1.36.1 already."]
