@@ -14,7 +14,8 @@ from kbootstrap.remote.connection import Finished
 
 STDERR_KEPT: Final = 64 * 1024
 SLICE: Final = 256 * 1024
-SUDO_ANSWER_S: Final = 20.0  # PAM delays a wrong password by some seconds; an LDAP lookup may take as long
+SUDO_ANSWER_S: Final = 60.0  # PAM delays a wrong password by some seconds, an LDAP lookup may take as long; where the host's own name is not in its
+# /etc/hosts, sudo waits for DNS: over 20 s were seen where no name server answers
 AFTER_EXIT_S: Final = 2.0  # a daemon left behind may hold stdout open for ever
 
 
@@ -133,7 +134,8 @@ class Program:
                 self._send(password().encode() + b"\n")
                 answered, until = True, time.monotonic() + SUDO_ANSWER_S
             if not self._ready and time.monotonic() >= until:
-                raise PrivilegeError(f"sudo did not answer within {SUDO_ANSWER_S:.0f} s", hint="Try `sudo -v` on the host.", host=self._order.host)
+                hint = "Try `sudo -v` on the host; it waits for DNS where the host's own name is not in /etc/hosts."
+                raise PrivilegeError(f"sudo did not answer within {SUDO_ANSWER_S:.0f} s", hint=hint, host=self._order.host)
         self._stderr = self._stderr.replace(marker, b"")
         if not self._ready:
             raise self._not_started()
