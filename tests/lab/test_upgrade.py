@@ -11,15 +11,12 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from kbootstrap import inventory
 from kbootstrap import lab as labs
 from kbootstrap.catalog import paths
 from kbootstrap.engine import prepare
@@ -29,7 +26,6 @@ from kbootstrap.errors import ApplyError, KbError, PreflightError
 from kbootstrap.inventory import edit
 from kbootstrap.model.events import silent
 from kbootstrap.plan import versions
-from kbootstrap.plan.checks.gates import kubectl
 from kbootstrap.store import state
 from tests.lab import serving
 from tests.lab.conftest import Cluster, OwnHosts
@@ -295,45 +291,3 @@ def _stops_at_one_master(cluster: Cluster) -> None:
     assert f'kubernetes: "{OLD}"' in cluster.folder.cluster_yml.read_text()
     assert cluster.plan().picture.plan.empty
     write(cluster, lambda text: text.replace(EXTRA, ""))
-
-
-@pytest.mark.long(seconds=BUILDS_S + 150)
-def test_two_nodes_at_once_and_one_that_is_down_follows_by_the_same_command(own_hosts: OwnHosts) -> None:
-    with own_hosts("kbupw", masters=1, workers=3) as cluster:
-        write(cluster, lambda text: edit.with_version(text, NEW))
-        cluster.up()
-        dead = cluster.lab.host("w3")
-        labs.power_off(dead)
-        wide = Asked(max_unavailable=2)
-        with cordoned(cluster) as seen:
-            outcome = upgrade(cluster, PATCH, wide)
-        assert {name for names in seen for name in names} >= {"w1", "w2"}
-        assert max(map(len, seen)) == 2
-        assert [problem.where for problem in outcome.left_out] == ["w3"]
-        assert running(cluster)["w1"] == running(cluster)["w2"]
-        assert f'kubernetes: "{NEW}"' in cluster.folder.cluster_yml.read_text(), "not every host has the new version"
-        labs.boot(dead)
-        upgrade(cluster, PATCH, wide)
-        assert all_run(cluster, PATCH)
-        assert f'kubernetes: "{PATCH}"' in cluster.folder.cluster_yml.read_text()
-        assert cluster.plan().picture.plan.empty
-
-
-@contextmanager
-def cordoned(cluster: Cluster) -> Iterator[list[set[str]]]:
-    """The nodes that take no pods, each time that somebody looks, until the block ends."""
-    seen, ended = list[set[str]](), threading.Event()
-    ask = f"{kubectl(inventory.load(cluster.folder.cluster_yml).host('m1'))} get nodes --no-headers 2>/dev/null"
-
-    def look() -> None:
-        while not ended.wait(0.5):
-            done = labs.execute(cluster.lab.host("m1"), ["sh", "-c", ask])
-            seen.append({line.split()[0] for line in done.stdout.splitlines() if "SchedulingDisabled" in line})
-
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        ended.set()
-        thread.join()

@@ -1,0 +1,61 @@
+"""Several nodes change their version at once, and one that is down keeps none of them waiting."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from kbootstrap import inventory
+from kbootstrap import lab as labs
+from kbootstrap.engine.upgrade_way import Asked
+from kbootstrap.inventory import edit
+from kbootstrap.plan.checks.gates import kubectl
+from tests.lab.conftest import Cluster, OwnHosts
+from tests.lab.test_upgrade import BUILDS_S, NEW, PATCH, all_run, running, upgrade, write
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.mark.long(seconds=BUILDS_S + 150)
+def test_two_nodes_at_once_and_one_that_is_down_follows_by_the_same_command(own_hosts: OwnHosts) -> None:
+    with own_hosts("kbupw", masters=1, workers=3) as cluster:
+        write(cluster, lambda text: edit.with_version(text, NEW))
+        cluster.up()
+        dead = cluster.lab.host("w3")
+        labs.power_off(dead)
+        wide = Asked(max_unavailable=2)
+        with cordoned(cluster) as seen:
+            outcome = upgrade(cluster, PATCH, wide)
+        assert {name for names in seen for name in names} >= {"w1", "w2"}
+        assert max(map(len, seen)) == 2
+        assert [problem.where for problem in outcome.left_out] == ["w3"]
+        assert running(cluster)["w1"] == running(cluster)["w2"]
+        assert f'kubernetes: "{NEW}"' in cluster.folder.cluster_yml.read_text(), "not every host has the new version"
+        labs.boot(dead)
+        upgrade(cluster, PATCH, wide)
+        assert all_run(cluster, PATCH)
+        assert f'kubernetes: "{PATCH}"' in cluster.folder.cluster_yml.read_text()
+        assert cluster.plan().picture.plan.empty
+
+
+@contextmanager
+def cordoned(cluster: Cluster) -> Iterator[list[set[str]]]:
+    """The nodes that take no pods, each time that somebody looks, until the block ends."""
+    seen, ended = list[set[str]](), threading.Event()
+    ask = f"{kubectl(inventory.load(cluster.folder.cluster_yml).host('m1'))} get nodes --no-headers 2>/dev/null"
+
+    def look() -> None:
+        while not ended.wait(0.5):
+            done = labs.execute(cluster.lab.host("m1"), ["sh", "-c", ask])
+            seen.append({line.split()[0] for line in done.stdout.splitlines() if "SchedulingDisabled" in line})
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        thread.join()
