@@ -25,7 +25,7 @@ def test_two_nodes_at_once_and_one_that_is_down_follows_by_the_same_command(own_
         write(cluster, lambda text: edit.with_version(text, NEW))
         cluster.up()
         dead = cluster.lab.host("w3")
-        labs.power_off(dead)
+        labs.power_cut(dead)
         wide = Asked(max_unavailable=2)
         with cordoned(cluster) as seen:
             outcome = upgrade(cluster, PATCH, wide)
