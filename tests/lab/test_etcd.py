@@ -22,6 +22,7 @@ from kbootstrap.errors import PreflightError
 from kbootstrap.model.snapshot import Snapshot
 from kbootstrap.plan.checks.gates import etcdctl
 from kbootstrap.store import snapshots
+from kbootstrap.store.folder import Folder
 from tests.lab.conftest import Cluster
 from tests.lab.etcd import ctl, inside, until, whole
 
@@ -65,6 +66,7 @@ def test_a_snapshot_is_whole_and_leaves_nothing_behind(cluster: Cluster, tmp_pat
     assert about.quorum
     assert found.leader is None or about.host != found.leader.host
     assert {inside(cluster, host, _LEFT).strip() for host in ("m1", "m2", "m3")} == {"none"}
+    cluster.kubectl("annotate", "namespace", "default", "kb.test/snapshot=second", "--overwrite")  # of one second and revision there is one file
     second = etcd_snapshot.snapshot(cluster.request(), to=tmp_path, keep=1)
     assert second.removed == (taken.path,)
     assert sorted(tmp_path.iterdir()) == [second.path.with_suffix(".db"), second.path.with_suffix(".json")]
@@ -73,9 +75,13 @@ def test_a_snapshot_is_whole_and_leaves_nothing_behind(cluster: Cluster, tmp_pat
 def test_the_units_of_the_timer_say_a_command_that_takes_one_without_anybody_there(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(cluster.folder.root.parents[1])
+    place, kept = tmp_path / "place", tmp_path / "kept"
+    place.mkdir()
+    kept.mkdir()
+    (place / "inventory").symlink_to(cluster.folder.root.parent)
+    monkeypatch.chdir(place)
     until(cluster, whole)
-    units = etcd_timer.write(cluster.folder, to=tmp_path)
+    units = etcd_timer.write(Folder(root=Path("inventory") / cluster.folder.name), to=kept)
     said = dict(line.split("=", 1) for line in units.service.read_text().splitlines() if "=" in line)
     environment = {"HOME": os.environ["HOME"], "USER": said["User"], "PATH": "/usr/sbin:/usr/bin", "PYTHONPATH": str(Path(__file__).parents[2])}
     argv = shlex.split(said["ExecStart"])
@@ -83,7 +89,7 @@ def test_the_units_of_the_timer_say_a_command_that_takes_one_without_anybody_the
         argv, cwd=said["WorkingDirectory"], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    (taken,) = tmp_path.glob("*.db")
+    (taken,) = kept.glob("*.db")
     assert snapshots.check(taken).sidecar is not None
 
 
