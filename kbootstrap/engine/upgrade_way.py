@@ -109,7 +109,7 @@ class Changing:
         found = self._look(prepared)
         if not found.plan.empty:
             self._refuse_unfit(prepared, found)
-        shown = planned.shown(prepared, self.pool, self.record, seen=self.seen, waves=found.waves, plan=found.plan)
+        shown = self._shown(prepared, found)
         outcome = Outcome(shown=shown, plan=found.plan, applied=False, left_out=found.picture.left_out)
         if found.plan.empty:
             with locked(self.request, prepared, self.pool, found, self.command):
@@ -128,9 +128,22 @@ class Changing:
         except ConnectError as error:
             error.hint = "Every master has to be there. One that is gone for good is replaced before: invoke node.replace."
             raise
-        wide, back = self.asked.max_unavailable, self.record.back
+        wide, back = self._width(len(picture.left_out)), self.record.back
         waves = ways.waves(picture.plan, prepared.desired, prepared.spec, max_unavailable=wide, back=back)
         return _Look(picture=picture, waves=waves, plan=ways.ordered(picture.plan, waves))
+
+    def _shown(self, prepared: Prepared, found: _Look) -> report.Rollout:
+        shown = planned.shown(prepared, self.pool, self.record, seen=self.seen, waves=found.waves, plan=found.plan)
+        down = [problem.where for problem in found.picture.left_out]
+        width, asked = self._width(len(down)), self.asked.max_unavailable
+        if width == asked:
+            return shown
+        told = f"{', '.join(down)} cannot be read and counts as unavailable: nodes go {width} at a time, not {asked}"
+        return replace(shown, warnings=(*shown.warnings, told))
+
+    def _width(self, down: int) -> int:
+        """How many nodes may go at once: those that are down are unavailable already. One always may."""
+        return max(1, self.asked.max_unavailable - down)
 
     def _refuse_unfit(self, prepared: Prepared, found: _Look) -> None:
         """A cluster that is not well is mended first; one where a change stopped half-way is not well, and goes on. Pods that nobody would make

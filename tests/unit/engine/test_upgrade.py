@@ -23,6 +23,7 @@ from kbootstrap.model.events import silent
 from kbootstrap.model.facts import Facts, Observed
 from kbootstrap.model.plan import Action, Change, HostPlan, Plan, Stage
 from kbootstrap.model.resource import Binary, Blob, File
+from kbootstrap.plan import upgrade as ways
 from kbootstrap.plan.ledger import Ledger
 from kbootstrap.plan.versions import KUBERNETES, Versions
 from kbootstrap.remote import lock
@@ -240,6 +241,25 @@ def test_a_host_that_was_left_out_keeps_the_upgrade_open_and_its_snapshot(site: 
     again = site.upgrade(NEW, PLAN, PLAN, NOTHING)
     assert site.record == Rollout(origin=OLD, target=NEW, done=True, snapshot=first.snapshot)
     assert (again.snapshot, site.told.count(f"snapshot of {OLD}"), site.told.count("begin")) == (first.snapshot, 1, 1)
+
+
+@pytest.mark.parametrize(("asked", "down", "width"), [(1, 0, 1), (1, 1, 1), (3, 0, 3), (3, 1, 2), (2, 3, 1)])
+def test_a_node_that_is_down_is_one_of_those_that_may_be_away(site: Site, monkeypatch: pytest.MonkeyPatch, asked: int, down: int, width: int) -> None:
+    widths, waves = list[int](), ways.waves
+
+    def spied(*given: Any, max_unavailable: int, **more: Any) -> Any:
+        widths.append(max_unavailable)
+        return waves(*given, max_unavailable=max_unavailable, **more)
+
+    monkeypatch.setattr(ways, "waves", spied)
+    site.left_out = tuple(Problem(where=f"w{n}", what="no answer") for n in range(3, 3 + down))
+    outcome = site.upgrade(NEW, PLAN, PLAN, NOTHING, max_unavailable=asked)
+    assert set(widths) == {width}
+    assert [line for line in outcome.shown.warnings if "at a time" in line] == (
+        [f"{', '.join(each.where for each in site.left_out)} cannot be read and counts as unavailable: nodes go {width} at a time, not {asked}"]
+        if width < asked
+        else []
+    )
 
 
 def test_a_host_that_was_left_out_keeps_the_way_back_open(site: Site) -> None:
