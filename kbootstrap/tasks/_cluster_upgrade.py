@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _HELP = {
     "cluster": CLUSTER_HELP,
-    "max_unavailable": "how many nodes may be drained at once",
+    "max_unavailable": "how many nodes may be away at once; one that is down counts",
     "deadline": "how many seconds a node may need to become empty",
     "force": "evict pods too that no controller would make anew",
     "yes": "do not ask",
