@@ -1,7 +1,7 @@
 """``cluster.upgrade`` and ``cluster.rollback``: which way is open, from what runs.
 
 Whatever runs is asked, not remembered: a command that was killed finds what is left by reading the hosts. Kept is only what nothing can be asked for:
-where the way began (``state.Rollout``), and on each host what was replaced. cluster.yml names the new version once every host that can be read has it.
+where the way began (``state.Rollout``), and on each host what was replaced. cluster.yml names the new version once every host that answers has it.
 """
 
 from __future__ import annotations
