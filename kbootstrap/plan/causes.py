@@ -25,7 +25,7 @@ def named(host: str, unit: str, state: Mapping[str, str], words: Sequence[str]) 
     if state.get("LoadState") == "masked":
         return Cause(id="masked", what="it is masked", hint="invoke cluster.up puts its unit file back")
     if state.get("ActiveState") == "inactive" and state.get("Result") == "success":
-        return _halted(host, unit, state)
+        return _halted(host, unit, state, words)
     for symptoms in (False, True):
         rows = [row for row in ROWS if row.symptom is symptoms]
         for line in reversed(words):
@@ -39,10 +39,11 @@ def named(host: str, unit: str, state: Mapping[str, str], words: Sequence[str]) 
     return None
 
 
-def _halted(host: str, unit: str, state: Mapping[str, str]) -> Cause:
-    """It stands still in peace: whatever its last lines complain of was not its end."""
-    if not int(state.get("StateChangeTimestampMonotonic") or 0):
-        return Cause(id="not-started", what="it was not started since the boot", hint="invoke cluster.up")
+def _halted(host: str, unit: str, state: Mapping[str, str], words: Sequence[str]) -> Cause:
+    """It stands still in peace: whatever its last lines complain of was not its end. systemd forgets when a unit stopped that nothing refers to any
+    more (one that was enabled since the last daemon-reload): only where the journal has no word of it, either, it never ran."""
+    if not words and not int(state.get("StateChangeTimestampMonotonic") or 0):
+        return Cause(id="not-started", what="it was never started", hint="invoke cluster.up")
     return Cause(id="stopped", what="somebody stopped it", hint=f"On {host}: systemctl start {unit}")
 
 

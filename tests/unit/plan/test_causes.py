@@ -107,8 +107,9 @@ def test_systemd_alone_may_know(state: dict[str, str], name: str, hint: str) -> 
     assert hint in cause.hint
 
 
-def test_who_was_stopped_in_peace_did_not_end_for_what_its_last_lines_complain_of() -> None:
-    state = {"ActiveState": "inactive", "Result": "success", "StateChangeTimestampMonotonic": "12345"}
+@pytest.mark.parametrize("changed", ["12345", "0"], ids=["systemd knows when", "systemd has unloaded it since"])
+def test_who_was_stopped_in_peace_did_not_end_for_what_its_last_lines_complain_of(changed: str) -> None:
+    state = {"ActiveState": "inactive", "Result": "success", "StateChangeTimestampMonotonic": changed}
     assert getattr(named("w1", "kubelet.service", state, ["Error: unknown flag: --x"]), "id", "") == "stopped"
 
 
