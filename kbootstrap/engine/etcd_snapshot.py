@@ -12,7 +12,7 @@ from kbootstrap.engine.contact import contact
 from kbootstrap.engine.prepared import Prepared
 from kbootstrap.engine.request import Request
 from kbootstrap.engine.timing import span
-from kbootstrap.errors import CommandError, PkiError, PreflightError, UsageError
+from kbootstrap.errors import CommandError, PkiError, PreflightError
 from kbootstrap.model.events import Listener, Note
 from kbootstrap.model.pki import Pki
 from kbootstrap.model.snapshot import Snapshot, content
@@ -43,8 +43,7 @@ def snapshot(request: Request, *, to: Path | None = None, keep: int = 0) -> Take
 
     The cluster's lock is not needed: nothing of hosts or inventory changes. PreflightError when there is no quorum.
     """
-    if keep < 0:
-        raise UsageError("--keep is a number of snapshots", hint="0 keeps all.")
+    snapshots.refuse_keep(keep)
     known = contact(request.folder)
     if not known.state.cluster_id:
         raise PreflightError(f"{request.folder.state} names no cluster yet", hint="invoke cluster.up makes one.")

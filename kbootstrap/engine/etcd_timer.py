@@ -29,8 +29,7 @@ class Units:
 def write(folder: Folder, *, at: str = AT, keep: int = KEEP, to: Path | None = None) -> Units:
     """Put them into *folder*; what was there before stays beside them as ``.previous``. *at* is a calendar event as systemd.time(7) has it,
     *keep* and *to* are as ``etcd.snapshot`` takes them. UsageError for what the snapshot itself would refuse, every night."""
-    if keep < 0:
-        raise UsageError("--keep is a number of snapshots", hint="0 keeps all.")
+    snapshots.refuse_keep(keep)
     if (why := operator.judged_time(at)) is not None:
         raise UsageError(f"--at {at!r} is no time{why}", hint=f"A calendar event as systemd.time(7) has it: {AT!r}, hourly, 'Mon..Fri 22:00'.")
     if to is not None:

@@ -69,8 +69,8 @@ def _at_work(answers: Mapping[str, Answer]) -> Iterator[Trouble]:
     """A host that another run holds may be as it is for a moment only."""
     runs = dict[str, list[str]]()
     for name, answer in answers.items():
-        if answer.run:
-            runs.setdefault(answer.run, []).append(name)
+        if run := answer.run:
+            runs.setdefault(run, []).append(name)
     for run, names in runs.items():
         hint = "What is not well there may be its doing: invoke cluster.status once it has ended."
         yield Trouble(id="at-work", where=", ".join(names), what=f"another run is at work: {run}", hint=hint, warning=True)

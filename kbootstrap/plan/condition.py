@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
@@ -94,7 +94,7 @@ def units(host: str, output: str, wanted: Mapping[str, str], said: Said = Mappin
         shown[pairs.get("Id", "")] = pairs
     found = [_unit(host, shown.get(name, {}), uptime_s, program=(versions.get(name, ""), version), name=name) for name, version in wanted.items()]
     explained = [u if u.active or u.state == "absent" else _explained(u, shown[u.name], said.get(u.name, ())) for u in found]
-    return tuple(_bound(_halted(unit, run) for unit in explained))
+    return tuple(_bound([_halted(unit, run) for unit in explained]))
 
 
 def _halted(unit: Unit, run: str) -> Unit:
@@ -108,9 +108,8 @@ def _explained(unit: Unit, state: Mapping[str, str], said: Sequence[str]) -> Uni
     return replace(unit, cause=causes.named(unit.host, unit.name, state, said))
 
 
-def _bound(explained: Iterable[Unit]) -> Iterator[Unit]:
+def _bound(found: Sequence[Unit]) -> Iterator[Unit]:
     """What is bound to another unit stops and starts with it."""
-    found = list(explained)
     down = {unit.name: unit for unit in found if not unit.active}
     for unit in found:
         other = down.get(_BOUND.get(unit.name, ""))

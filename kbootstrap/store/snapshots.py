@@ -157,6 +157,12 @@ def sidecar_of(path: Path) -> Snapshot | None:
         raise PreflightError(f"{beside} is damaged: {error}", hint=_ELSE) from None
 
 
+def refuse_keep(keep: int) -> None:
+    """UsageError unless *keep* can be how many snapshots stay."""
+    if keep < 0:
+        raise UsageError("--keep is a number of snapshots", hint="0 keeps all.")
+
+
 def known(folder: Path, cluster_id: str) -> list[tuple[Path, Snapshot]]:
     """The snapshots of the cluster in *folder*, oldest first; files with a damaged sidecar, and others' snapshots, are none."""
     found = []
